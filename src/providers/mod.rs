@@ -1,0 +1,81 @@
+//! The providers: a table row and two pure functions each, no I/O, no clock.
+//!
+//! A row says what is fixed about a provider: its address, its credentials, how its jobs are named,
+//! how long its results live. `request` turns a job into the provider's own call, `read` turns the
+//! provider's replies into a [`Video`]. Adding a provider is one file here and one line in [`PROVIDERS`].
+
+mod job;
+mod step;
+
+pub use job::{Job, JobRule};
+pub use step::{Body, Call, Reply, Step};
+
+use crate::video::Lifetime;
+use std::time::Duration;
+
+/// Every provider this build knows, in the order in which they are listed to people.
+pub static PROVIDERS: &[&Provider] = &[];
+
+/// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
+pub fn find(kind: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().copied().find(|row| row.kind == kind)
+}
+
+/// One provider: what is fixed about it, and the two functions that translate.
+pub struct Provider {
+    /// The word written as `kind` in the config.
+    pub kind: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// Where the provider documents its status call.
+    pub docs: &'static str,
+    pub base_url: BaseUrl,
+    /// The ways to authenticate, tried in this order against the fields that a credential has.
+    pub credentials: &'static [CredentialForm],
+    /// Headers that the API demands on every call, besides the credentials.
+    pub headers: &'static [(&'static str, &'static str)],
+    pub job: JobRule,
+    /// How often the provider wants to be polled; what `openai-poll-after-ms` says by default.
+    pub poll_interval: Duration,
+    /// How long results can be downloaded, where the provider documents it.
+    pub result_lifetime: Lifetime,
+    /// Hosts that result links may live on: a host, or `.suffix` for all below it.
+    pub link_hosts: &'static [&'static str],
+    /// Result links on the API's own host need the operator's credentials.
+    pub own_links_need_credentials: bool,
+    /// The first call for a job.
+    pub request: fn(&Job<'_>) -> Call,
+    /// What the replies so far say. The replies are in the order of the calls; the last one is new.
+    pub read: for<'a> fn(&Job<'a>, &'a [Reply]) -> Step<'a>,
+}
+
+/// Where a provider's API lives when the config does not say.
+#[derive(Clone, Copy)]
+pub enum BaseUrl {
+    /// One address for everybody.
+    Fixed(&'static str),
+    /// Each customer has an address of their own; the config must give it. The form is shown to people.
+    Required { form: &'static str },
+    /// The job's name holds the region. `build` gives `None` for a region that cannot exist.
+    FromJob { form: &'static str, build: fn(&Job<'_>) -> Option<String> },
+}
+
+/// One way to authenticate.
+pub struct CredentialForm {
+    /// The fields that it needs, as written under `credentials` (`entra.tenant_id` is nested).
+    pub fields: &'static [&'static str],
+    pub scheme: Scheme,
+}
+
+/// How a credential becomes part of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Bearer {first field}`.
+    Bearer,
+    /// A header of the provider's own, holding the first field.
+    Header(&'static str),
+    /// A Google service-account key (JSON): signs for an access token, sent as bearer.
+    GoogleServiceAccount,
+    /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
+    EntraClientSecret,
+}

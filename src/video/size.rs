@@ -1,0 +1,104 @@
+//! Sizes and durations of videos, in the spellings that providers use.
+
+use std::fmt;
+
+/// Width and height in pixels; neither is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    width: u32,
+    height: u32,
+}
+
+impl Size {
+    /// `None` when a side is unknown or zero.
+    pub fn new(width: Option<u32>, height: Option<u32>) -> Option<Size> {
+        match (width?, height?) {
+            (0, _) | (_, 0) => None,
+            (width, height) => Some(Size { width, height }),
+        }
+    }
+
+    /// Reads `1280x720`, `1280*720`, `1280×720` and `1280:720`. A ratio such as `16:9` is not a size.
+    pub fn parse(text: &str) -> Option<Size> {
+        let (separator, _) = text.char_indices().find(|(_, c)| matches!(c, 'x' | 'X' | '*' | '×' | ':'))?;
+        let (left, rest) = text.split_at(separator);
+        let mut rest = rest.chars();
+        let is_colon = rest.next() == Some(':');
+        let width: u32 = left.trim().parse().ok()?;
+        let height: u32 = rest.as_str().trim().parse().ok()?;
+        // Aspect ratios are written with a colon too; no video is this small.
+        if is_colon && (width < 64 || height < 64) {
+            return None;
+        }
+        Size::new(Some(width), Some(height))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// A duration in seconds in its shortest decimal form (`8`, `5.041`); zero and less are not known.
+pub fn seconds_from_number(seconds: f64) -> Option<String> {
+    (seconds.is_finite() && seconds > 0.0).then(|| seconds.to_string())
+}
+
+/// Reads `8`, `8.0`, `5.041` and `5s`. Words such as `auto` are not a duration.
+pub fn seconds_from_text(text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = text.strip_suffix(['s', 'S']).unwrap_or(text).trim_end();
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    seconds_from_number(digits.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_in_every_spelling() {
+        let table = [
+            ("1280x720", Some("1280x720")),
+            ("1280*720", Some("1280x720")),
+            ("1280:720", Some("1280x720")),
+            ("1280×720", Some("1280x720")),
+            ("1280 x 720", Some("1280x720")),
+            ("16:9", None),
+            ("0x0", None),
+            ("1280x0", None),
+            ("720p", None),
+            ("", None),
+            ("x", None),
+            ("auto", None),
+            ("99999999999x2", None),
+        ];
+        for (text, want) in table {
+            let got = Size::parse(text).map(|size| size.to_string());
+            assert_eq!(got.as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_have_their_shortest_form() {
+        let table = [
+            ("8", Some("8")),
+            ("8.0", Some("8")),
+            ("5.041", Some("5.041")),
+            ("5s", Some("5")),
+            ("0", None),
+            ("-4", None),
+            ("auto", None),
+            ("inf", None),
+            ("", None),
+        ];
+        for (text, want) in table {
+            assert_eq!(seconds_from_text(text).as_deref(), want, "{text}");
+        }
+        assert_eq!(seconds_from_number(5.0).as_deref(), Some("5"));
+        assert_eq!(seconds_from_number(f64::NAN), None);
+    }
+}
