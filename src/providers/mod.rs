@@ -4,17 +4,22 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`]. Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod dialect;
 mod job;
+mod openai;
+mod states;
 mod step;
+mod wire;
 
+pub use dialect::retry_after;
 pub use job::{Job, JobRule};
-pub use step::{Body, Call, Reply, Step};
+pub use step::{Call, Reply, Step};
 
 use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
@@ -78,4 +83,15 @@ pub enum Scheme {
     GoogleServiceAccount,
     /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
     EntraClientSecret,
+}
+
+impl Provider {
+    /// What the replies so far say, with the rules applied that hold for every provider.
+    pub fn translate<'a>(&self, job: &Job<'a>, replies: &'a [Reply]) -> Step<'a> {
+        let mut step = (self.read)(job, replies);
+        if let Step::Done(video) = &mut step {
+            video.settle(self.result_lifetime);
+        }
+        step
+    }
 }

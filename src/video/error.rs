@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct ApiError {
     pub kind: ErrorKind,
-    /// What happened, in a sentence of ours; empty where the table's sentence says it all.
+    /// What happened, in a sentence of ours (`{p}` for the provider); empty where the table's sentence says it all.
     pub detail: String,
     /// The part of the request that is at fault.
     pub param: Option<String>,

@@ -1,0 +1,188 @@
+//! OpenAI's video API, and every server that speaks it: Azure, SGLang, vLLM-Omni, LiteLLM, other gateways.
+//!
+//! Fields and states: <https://platform.openai.com/docs/api-reference/videos/object>. OpenAI itself ended the
+//! service on 2026-09-24; the shape lives on, so every field may be missing and unknown ones are passed over.
+
+use super::dialect::{failure, failure_of_kind, said};
+use super::job::{Job, JobRule, is_plain};
+use super::states::{State, States};
+use super::wire::{Maybe, Number, Text, Time};
+use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Size, Video, seconds_from_text};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::time::Duration;
+
+pub static OPENAI: Provider = Provider {
+    kind: "openai",
+    title: "OpenAI and every server that speaks its video API",
+    docs: "https://platform.openai.com/docs/api-reference/videos",
+    base_url: BaseUrl::Fixed("https://api.openai.com/v1"),
+    credentials: &[CredentialForm { fields: &["api_key"], scheme: Scheme::Bearer }],
+    headers: &[],
+    job: JobRule {
+        form: "letters, digits, '.', '_' and '-', such as video_68d7512d07848190",
+        examples: &["video_68d7512d07848190b3e45da0ecbebcde"],
+        slashes: false,
+        accepts: is_plain,
+        project: None,
+    },
+    poll_interval: Duration::from_secs(10),
+    // `expires_at` says it where OpenAI does; other servers keep results as long as they like.
+    result_lifetime: Lifetime::Unknown,
+    link_hosts: &[],
+    own_links_need_credentials: true,
+    request,
+    read,
+};
+
+/// The object's states, with those of batches (`expired`) and of Azure's documentation (`cancelled`).
+pub const STATES: States = &[
+    ("queued", State::Queued),
+    ("in_progress", State::InProgress),
+    ("completed", State::Completed),
+    ("failed", State::Failed),
+    ("cancelled", State::Cancelled),
+    ("canceled", State::Cancelled),
+    ("expired", State::Expired),
+];
+
+/// Codes of failed jobs and HTTP errors that stand for moderation.
+const MODERATION_CODES: &[&str] =
+    &["moderation_blocked", "content_policy_violation", "content_filter", "content_filtered"];
+
+/// Codes that come as 429 but mean that the account has no money.
+const ACCOUNT_CODES: &[&str] = &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct VideoObject<'a> {
+    #[serde(borrow)]
+    status: Text<'a>,
+    model: Text<'a>,
+    progress: Number,
+    prompt: Text<'a>,
+    remixed_from_video_id: Text<'a>,
+    seconds: Text<'a>,
+    size: Text<'a>,
+    created_at: Time,
+    completed_at: Time,
+    expires_at: Time,
+    error: Maybe<Failure<'a>>,
+    /// Not OpenAI's: gateways list finished videos here.
+    videos: Maybe<Vec<Listed<'a>>>,
+    /// Not OpenAI's: SGLang's link to the file.
+    url: Text<'a>,
+    content_filter: Maybe<Filter<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Failure<'a> {
+    Object {
+        #[serde(borrow, default)]
+        code: Text<'a>,
+        #[serde(borrow, default)]
+        message: Text<'a>,
+    },
+    Text(#[serde(borrow)] Cow<'a, str>),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    url: Text<'a>,
+    base64: Text<'a>,
+    content_type: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Filter<'a> {
+    filtered_count: Number,
+    #[serde(borrow)]
+    reasons: Vec<Text<'a>>,
+}
+
+pub fn request(job: &Job<'_>) -> Call {
+    Call::get(format!("/videos/{}", job.segment()))
+}
+
+pub fn read<'a>(job: &Job<'a>, replies: &'a [Reply]) -> Step<'a> {
+    let Some(reply) = replies.last() else { return Step::Then(request(job)) };
+    read_video(job, reply).into()
+}
+
+fn read_video<'a>(job: &Job<'a>, reply: &'a Reply) -> Result<Video<'a>, ApiError> {
+    if !reply.status.is_success() {
+        return Err(http_error(reply));
+    }
+    let object: VideoObject<'a> = reply.json()?;
+    let Some(word) = object.status.0 else {
+        return Err(reply.invalid("as a video: it has no status"));
+    };
+    let mut video = Video::in_state(word, STATES);
+    video.model = object.model.0;
+    video.progress = object.progress.0;
+    video.prompt = object.prompt.0;
+    video.remixed_from = object.remixed_from_video_id.0;
+    video.seconds = object.seconds.as_deref().and_then(seconds_from_text);
+    video.size = object.size.as_deref().and_then(Size::parse);
+    video.created_at = object.created_at.0;
+    video.completed_at = object.completed_at.0;
+    video.expires_at = object.expires_at.0;
+    video.content_filter = object.content_filter.0.map(|filter| ContentFilter {
+        filtered_count: filter.filtered_count.whole(),
+        reasons: filter.reasons.into_iter().filter_map(|reason| reason.0).collect(),
+    });
+    if let Some(failure) = object.error.0 {
+        tell_failure(&mut video, failure);
+    }
+    video.videos = listed(object.videos.0.unwrap_or_default(), object.url);
+    if video.videos.is_empty() {
+        // The status object has no link: the bytes are behind the API's own content call.
+        video.videos.push(Media::guarded(format!("/videos/{}/content", job.segment())));
+    }
+    Ok(video)
+}
+
+/// Adds what the provider says about a failure, keeping the codes that stand for cancelled and expired jobs.
+fn tell_failure<'a>(video: &mut Video<'a>, failure: Failure<'a>) {
+    let (code, message) = match failure {
+        Failure::Object { code, message } => (code.0.unwrap_or_default(), message.0.unwrap_or_default()),
+        Failure::Text(message) => (Cow::default(), message),
+    };
+    let is_moderation = MODERATION_CODES.contains(&&*code);
+    if is_moderation && video.content_filter.is_none() {
+        let reason = if message.is_empty() { code.clone() } else { message.clone() };
+        video.content_filter = Some(ContentFilter { filtered_count: None, reasons: vec![reason] });
+    }
+    video.fail_with(JobError { code, message });
+}
+
+fn listed<'a>(videos: Vec<Listed<'a>>, url: Text<'a>) -> Vec<Media<'a>> {
+    let lone = Listed { url, ..Listed::default() };
+    let all = if videos.is_empty() { vec![lone] } else { videos };
+    all.into_iter().filter_map(into_media).collect()
+}
+
+fn into_media(listed: Listed<'_>) -> Option<Media<'_>> {
+    let is_video = listed.content_type.as_deref().is_none_or(|kind| kind.starts_with("video/"));
+    let media = match (listed.url.0, listed.base64.0) {
+        (Some(url), _) => Media::from_link(url),
+        (None, Some(data)) => Some(Media::base64(data)),
+        (None, None) => None,
+    };
+    media.filter(|_| is_video).map(|media| media.with_content_type(listed.content_type.0))
+}
+
+/// `{"error":{"message","type","param","code"}}`: <https://platform.openai.com/docs/guides/error-codes/api-errors>.
+pub fn http_error(reply: &Reply) -> ApiError {
+    let said = said(reply);
+    let is_account = said.code.as_deref().is_some_and(|code| ACCOUNT_CODES.contains(&code));
+    if is_account {
+        return failure_of_kind(ErrorKind::UpstreamAccountError, reply, said);
+    }
+    failure(reply, said)
+}

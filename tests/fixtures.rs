@@ -1,0 +1,150 @@
+//! Each provider's answers and what becomes of them, side by side: `tests/fixtures/{kind}/{state}.json` holds what
+//! the provider says, `{state}.answer.json` what a client gets. `VIDGATE_BLESS=1` writes the answers anew.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use vidgate::providers::{PROVIDERS, Provider, Reply, Step};
+use vidgate::video::{Envelope, VideoBody, VideoId};
+
+/// The states that every kind must have a fixture for.
+const STATES: &[&str] = &[
+    "queued",
+    "in_progress",
+    "completed",
+    "failed",
+    "filtered",
+    "cancelled",
+    "not_found",
+    "unauthorized",
+    "rate_limited",
+    "server_error",
+    "not_json",
+    "truncated",
+];
+
+/// States that a provider does not have.
+const NO_SUCH_STATE: &[(&str, &str, &str)] =
+    &[("runware", "cancelled", "its API has no way to cancel a job and documents no such state")];
+
+/// Kinds that can lose some of a job's videos to moderation and deliver the others.
+const PARTLY_FILTERED: &[&str] = &["azure", "gemini", "vertex", "runware"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixture {
+    /// The page whose fields the sample is composed from.
+    source: String,
+    /// The id that a client asks for.
+    id: String,
+    replies: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sample {
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// A JSON body.
+    body: Option<Value>,
+    /// A body that is not JSON.
+    text: Option<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn reply(sample: &Sample) -> Reply {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &sample.headers {
+        headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    let body = match (&sample.body, &sample.text) {
+        (Some(body), None) => Bytes::from(serde_json::to_vec(body).unwrap()),
+        (None, Some(text)) => Bytes::from(text.clone()),
+        _ => panic!("a reply has either a body or a text"),
+    };
+    Reply { status: StatusCode::from_u16(sample.status).unwrap(), headers, body, received_at: 1_760_000_000 }
+}
+
+/// What a client gets for a fixture.
+fn answer(row: &Provider, fixture: &Fixture) -> Value {
+    let id = VideoId::parse(&fixture.id).unwrap();
+    let name = row.job.unfold(id.job());
+    let job = row.job.check(&name).unwrap_or_else(|| panic!("{} is no job of {}", name, row.kind));
+    let replies: Vec<Reply> = fixture.replies.iter().map(reply).collect();
+    match row.translate(&job, &replies) {
+        Step::Done(video) => {
+            let content_url = format!("https://videos.example.com/v1/videos/{}/content?index=", id.as_str());
+            let body = VideoBody { id: id.as_str(), provider: id.provider(), video: &video, content_url: &content_url };
+            json!({"status": 200, "unknown_state": video.unknown_state, "body": body})
+        }
+        Step::Failed(error) => {
+            let body = Envelope::new(&error, "req_1", Some(id.provider()));
+            json!({"status": error.status().as_u16(), "retry_after": error.retry_after_seconds(), "body": body})
+        }
+        Step::Then(call) => panic!("one more call is wanted: {call:?}"),
+    }
+}
+
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    let folder = root().join(kind);
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.to_string_lossy().ends_with(".answer.json"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_answer_is_the_one_beside_it() {
+    let mut wrong = Vec::new();
+    for row in PROVIDERS {
+        for path in fixtures(row.kind) {
+            let fixture: Fixture = serde_json::from_slice(&fs::read(&path).unwrap())
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(!fixture.source.is_empty(), "{} names no source", path.display());
+            let got = serde_json::to_string_pretty(&answer(row, &fixture)).unwrap() + "\n";
+            let beside = path.with_extension("answer.json");
+            if std::env::var_os("VIDGATE_BLESS").is_some() {
+                fs::write(&beside, &got).unwrap();
+            }
+            if fs::read_to_string(&beside).ok().as_deref() != Some(&got) {
+                wrong.push(format!("{}\n{got}", beside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_kind_has_a_fixture_for_every_state() {
+    for row in PROVIDERS {
+        let partly = PARTLY_FILTERED.contains(&row.kind).then_some("partly_filtered");
+        for state in STATES.iter().copied().chain(partly) {
+            let exists = root().join(row.kind).join(format!("{state}.json")).exists();
+            let excused = NO_SUCH_STATE.iter().any(|(kind, missing, _)| (*kind, *missing) == (row.kind, state));
+            assert!(exists != excused, "{}: {state}", row.kind);
+        }
+    }
+}
+
+#[test]
+fn every_example_job_is_accepted_by_its_own_rule() {
+    for row in PROVIDERS {
+        assert!(!row.job.examples.is_empty(), "{}", row.kind);
+        for example in row.job.examples {
+            let job = row.job.check(example).unwrap_or_else(|| panic!("{}: {example}", row.kind));
+            let call = (row.request)(&job);
+            assert!(call.path.is_empty() || call.path.starts_with('/'), "{}: {}", row.kind, call.path);
+        }
+    }
+}
