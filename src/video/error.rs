@@ -208,8 +208,8 @@ impl ApiError {
     pub fn message(&self, provider: Option<&str>) -> String {
         let row = self.kind.row();
         let name = provider.unwrap_or("the provider");
-        let mut text =
-            if self.detail.is_empty() { capitalised(&row.what.replace("{p}", name)) } else { self.detail.clone() };
+        let what = if self.detail.is_empty() { row.what } else { &self.detail };
+        let mut text = capitalised(&what.replace("{p}", name));
         if let Some(said) = &self.said {
             text.push_str(&format!(" It answered {}", said.status));
             match said.message.as_deref().filter(|message| !message.is_empty()) {
