@@ -1,7 +1,7 @@
 //! One YAML file turned into checked settings.
 //!
-//! Reading goes in four steps: the text becomes a tree ([`yaml`]), `${…}` in its strings is filled in
-//! ([`interpolate`]), each part of the tree is read into its struct by a file of its own, and what was found
+//! Reading goes in four steps: the text becomes a tree (`yaml`), `${…}` in its strings is filled in
+//! (`interpolate`), each part of the tree is read into its struct by a file of its own, and what was found
 //! wrong on the way is handed back all at once ([`Faults`]). Nothing here knows how settings are used.
 
 mod address;
@@ -22,6 +22,8 @@ mod right;
 mod secret;
 mod section;
 mod settings;
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod testing;
 mod tree;

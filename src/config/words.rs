@@ -7,8 +7,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let allowed = match word.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
+        0..=4 => 1,
+        5..=8 => 2,
         _ => 3,
     };
     known
@@ -19,7 +19,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// ` (did you mean X?)`, or nothing.
+/// `; did you mean X?`, or nothing.
 pub(super) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
@@ -60,6 +60,7 @@ mod tests {
             ("Timeout", Some("timeout")),
             ("retires", Some("retries")),
             ("ath", Some("auth")),
+            ("path", None),
             ("credentials", None),
             ("", None),
             ("x", None),
