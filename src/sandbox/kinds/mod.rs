@@ -1,6 +1,13 @@
 //! The kinds: a row and three pure functions each.
 
+mod azure;
+mod gemini;
+mod google;
 mod openai;
+mod replicate;
+mod runware;
+mod runway;
+mod vertex;
 
 use super::credentials::Credential;
 use super::poll::{Poll, Refused};
@@ -9,7 +16,8 @@ use super::request::Request;
 use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
-pub static KINDS: &[Kind] = &[openai::KIND];
+pub static KINDS: &[Kind] =
+    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {
