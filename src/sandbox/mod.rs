@@ -21,6 +21,9 @@ mod server;
 mod service;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 pub use credentials::Credential;
 pub use kinds::{KINDS, Kind, find};
 pub use outcome::{Ending, Fault, OUTCOMES, Outcome, OutcomeRow, Refusal, Stay};
