@@ -1,0 +1,153 @@
+//! From a request to its reply.
+
+use super::jobs::{Jobs, Start};
+use super::kinds::{Ask, KINDS, Kind, find};
+use super::outcome::{self, Ending, Outcome, Refusal};
+use super::pace::{self, State};
+use super::poll::{Poll, Refused, Times};
+use super::reply::Reply;
+use super::request::{Recorded, Request, segments};
+use super::{Options, credentials, faults, media, tokens};
+use http::header::RETRY_AFTER;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// All the simulated providers.
+pub struct Service {
+    options: Options,
+    address: SocketAddr,
+    jobs: Mutex<Jobs>,
+    last: Mutex<Option<Recorded>>,
+}
+
+impl Service {
+    pub fn new(options: Options, address: SocketAddr) -> Service {
+        Service { options, address, jobs: Mutex::default(), last: Mutex::default() }
+    }
+
+    /// Answers a request, and remembers it.
+    pub fn answer(&self, recorded: Recorded) -> Reply {
+        let reply = self.dispatch(&recorded);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorded);
+        reply
+    }
+
+    pub fn last_request(&self) -> Option<Recorded> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn jobs<T>(&self, with: impl FnOnce(&mut Jobs) -> T) -> T {
+        with(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn dispatch(&self, recorded: &Recorded) -> Reply {
+        let reading = matches!(recorded.method, Method::GET | Method::HEAD);
+        if reading && recorded.path().starts_with("/files/") {
+            return media::download();
+        }
+        if let Some(kind) = tokens::asked_of(recorded) {
+            let count = self.jobs(|jobs| jobs.count(kind, "token"));
+            return tokens::answer(kind, recorded, count);
+        }
+        match self.route(recorded) {
+            Some((kind, request)) => self.provider(kind, &request),
+            None => self.nothing_here(recorded),
+        }
+    }
+
+    /// The kind that a path belongs to.
+    fn route<'a>(&self, recorded: &'a Recorded) -> Option<(&'static Kind, Request<'a>)> {
+        let path = recorded.path().strip_prefix('/')?;
+        let kind = find(path.split('/').next()?)?;
+        let rest = path.strip_prefix(kind.name)?.strip_prefix(kind.base)?;
+        if !(rest.is_empty() || rest.starts_with('/')) {
+            return None;
+        }
+        let origin = recorded.origin(self.address);
+        let base_url = format!("{origin}/{}{}", kind.name, kind.base);
+        Some((kind, Request { recorded, segments: segments(rest), origin, base_url }))
+    }
+
+    fn provider(&self, kind: &Kind, request: &Request<'_>) -> Reply {
+        let ask = (kind.asks)(request);
+        if let Ask::Job(job) = &ask {
+            self.jobs(|jobs| jobs.count(kind.name, job));
+        }
+        if let Ask::Unknown = ask {
+            return self.nothing_here(request.recorded);
+        }
+        if let Some(refusal) = credentials::refusal(kind.credentials, &request.recorded.headers) {
+            return refuse(kind, Refused { refusal, job: ask.job(), retry_after: None });
+        }
+        match ask {
+            Ask::Job(job) => self.poll(kind, request, &job),
+            Ask::Content(job) => self.content(kind, &job),
+            Ask::Answered(reply) => reply,
+            Ask::Unknown => self.nothing_here(request.recorded),
+        }
+    }
+
+    fn poll(&self, kind: &Kind, request: &Request<'_>, job: &str) -> Reply {
+        let outcome = outcome::of(job);
+        let (start, first) = self.jobs(|jobs| jobs.poll(kind.name, job, self.now()));
+        if let Outcome::Refuses { refusal, retry_after, once } = outcome
+            && (first || !once)
+        {
+            return refuse(kind, Refused { refusal, job, retry_after });
+        }
+        let ending = match outcome {
+            Outcome::Ends(ending) => ending,
+            _ => Ending::Completed,
+        };
+        let times = Times::new(start.wall, self.options.pace);
+        let reply = (kind.answer)(&Poll { request, job, state: self.state(outcome, start), ending, times });
+        match outcome {
+            Outcome::Breaks(fault) => faults::apply(fault, reply),
+            _ => reply,
+        }
+    }
+
+    /// The bytes of a job that has any; for every other one, the kind's own "no such video".
+    fn content(&self, kind: &Kind, job: &str) -> Reply {
+        let start = self.jobs(|jobs| jobs.start(kind.name, job, self.now()));
+        match self.state(outcome::of(job), start) {
+            State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline) => media::download(),
+            _ => refuse(kind, Refused { refusal: Refusal::UnknownJob, job, retry_after: None }),
+        }
+    }
+
+    fn state(&self, outcome: Outcome, start: Start) -> State {
+        pace::state(outcome, self.options.pace, start.at.elapsed())
+    }
+
+    fn now(&self) -> Start {
+        let wall = Timestamp::try_from((self.options.now)()).unwrap_or(Timestamp::UNIX_EPOCH);
+        Start { at: Instant::now(), wall }
+    }
+
+    fn nothing_here(&self, recorded: &Recorded) -> Reply {
+        let origin = recorded.origin(self.address);
+        let kinds: Map<String, Value> = KINDS
+            .iter()
+            .map(|kind| (kind.name.to_owned(), format!("{origin}/{}{}", kind.name, kind.base).into()))
+            .collect();
+        let message = format!(
+            "The sandbox serves no {} {}. Each kind lives below its own address.",
+            recorded.method,
+            recorded.path()
+        );
+        Reply::json(StatusCode::NOT_FOUND, &json!({"error": {"message": message, "kinds": kinds}}))
+    }
+}
+
+fn refuse(kind: &Kind, refused: Refused<'_>) -> Reply {
+    let reply = (kind.refuse)(&refused);
+    match refused.retry_after {
+        Some(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),
+        None => reply,
+    }
+}

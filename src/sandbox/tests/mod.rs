@@ -1,0 +1,105 @@
+//! The sandbox over real sockets, with tokio's clock paused.
+
+mod dialects;
+mod faults;
+mod lifecycle;
+mod surroundings;
+
+use super::{Options, Pace, Sandbox};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The second at which every test's wall clock stands: 2026-01-02T03:04:05Z.
+const NOW: u64 = 1_767_323_045;
+
+async fn sandbox(pace: Pace) -> Sandbox {
+    let now = || UNIX_EPOCH + Duration::from_secs(NOW);
+    Sandbox::start(Options { pace, now, ..Options::default() }).await.unwrap()
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    fn length(&self) -> usize {
+        self.header("content-length").unwrap().parse().unwrap()
+    }
+}
+
+/// Sends a request on a connection of its own and reads until the server closes; nothing when it does so silently.
+async fn exchange(address: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let body = bytes.split_off(end + 4);
+    let head = String::from_utf8(bytes).unwrap();
+    Some(Answer { status: head[9..12].parse().unwrap(), head, body })
+}
+
+/// A kind's own status call: method, target, body.
+fn call(kind: &str, job: &str) -> (&'static str, String, String) {
+    let base = super::find(kind).unwrap().base;
+    let get = |path: &str| ("GET", format!("/{kind}{base}{path}"), String::new());
+    match kind {
+        "openai" => get(&format!("/videos/{job}")),
+        "azure" if job.starts_with("task_") => get(&format!("/video/generations/jobs/{job}?api-version=preview")),
+        "azure" => get(&format!("/videos/{job}")),
+        "gemini" => get(&format!("/{job}")),
+        "vertex" => {
+            let model = job.split("/operations/").next().unwrap();
+            let body = json!({"operationName": job}).to_string();
+            ("POST", format!("/vertex/v1/{model}:fetchPredictOperation"), body)
+        }
+        "runway" => get(&format!("/tasks/{job}")),
+        "replicate" => get(&format!("/predictions/{job}")),
+        "runware" => {
+            let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
+            ("POST", "/runware/v1".to_owned(), body)
+        }
+        _ => panic!("no call for {kind}"),
+    }
+}
+
+async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> Option<Answer> {
+    let (method, target, body) = call(kind, job);
+    let headers = format!("x-runway-version: 2024-11-06\r\n{headers}");
+    exchange(sandbox.address(), method, &target, &headers, &body).await
+}
+
+async fn poll(sandbox: &Sandbox, kind: &str, job: &str) -> Answer {
+    let credential = if kind == "gemini" { "x-goog-api-key: key\r\n" } else { "authorization: Bearer key\r\n" };
+    poll_with(sandbox, kind, job, credential).await.unwrap()
+}
+
+async fn get(sandbox: &Sandbox, target: &str) -> Answer {
+    exchange(sandbox.address(), "GET", target, "authorization: Bearer key\r\n", "").await.unwrap()
+}
