@@ -4,6 +4,7 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`]. Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod azure;
 mod dialect;
 mod job;
 mod openai;
@@ -19,7 +20,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
