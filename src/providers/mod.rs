@@ -6,6 +6,10 @@
 
 mod azure;
 mod dialect;
+mod gemini;
+mod google;
+mod google_errors;
+mod interactions;
 mod job;
 mod openai;
 mod states;
@@ -20,7 +24,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE, &gemini::GEMINI];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
