@@ -14,6 +14,7 @@ mod job;
 mod openai;
 mod states;
 mod step;
+mod vertex;
 mod wire;
 
 pub use dialect::retry_after;
@@ -24,7 +25,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE, &gemini::GEMINI];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE, &gemini::GEMINI, &vertex::VERTEX];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
