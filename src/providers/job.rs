@@ -65,6 +65,12 @@ impl<'a> Job<'a> {
     }
 }
 
+/// A name from a provider's answer as one segment of a path, encoded. `None` for what would be no segment of its own.
+pub fn segment_of(name: &str) -> Option<String> {
+    let is_dead = matches!(name, "" | "." | "..");
+    (!is_dead).then(|| utf8_percent_encode(name, UNRESERVED).to_string())
+}
+
 /// `[A-Za-z0-9._-]+`.
 pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
@@ -139,6 +145,15 @@ mod tests {
         let flat = JobRule { slashes: false, ..ANY };
         assert_eq!(flat.unfold("a%2Fb"), "a%2Fb");
         assert_eq!(flat.check("a/b"), None);
+    }
+
+    #[test]
+    fn a_name_from_an_answer_stays_one_segment() {
+        assert_eq!(segment_of("gen_01").as_deref(), Some("gen_01"));
+        assert_eq!(segment_of("../a?b#c d").as_deref(), Some("..%2Fa%3Fb%23c%20d"));
+        for dead in ["", ".", ".."] {
+            assert_eq!(segment_of(dead), None, "{dead}");
+        }
     }
 
     proptest! {

@@ -4,11 +4,17 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`]. Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod azure;
 mod dialect;
+mod gemini;
+mod google;
+mod google_errors;
+mod interactions;
 mod job;
 mod openai;
 mod states;
 mod step;
+mod vertex;
 mod wire;
 
 pub use dialect::retry_after;
@@ -19,7 +25,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE, &gemini::GEMINI, &vertex::VERTEX];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
