@@ -7,6 +7,8 @@
 mod dialect;
 mod job;
 mod openai;
+mod outputs;
+mod runway;
 mod states;
 mod step;
 mod wire;
@@ -19,7 +21,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &runway::RUNWAY];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
