@@ -8,6 +8,7 @@ mod dialect;
 mod job;
 mod openai;
 mod outputs;
+mod replicate;
 mod runway;
 mod states;
 mod step;
@@ -21,7 +22,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &runway::RUNWAY];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &runway::RUNWAY, &replicate::REPLICATE];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
