@@ -9,6 +9,7 @@ mod job;
 mod openai;
 mod outputs;
 mod replicate;
+mod runware;
 mod runway;
 mod states;
 mod step;
@@ -22,7 +23,7 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &runway::RUNWAY, &replicate::REPLICATE];
+pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &runway::RUNWAY, &replicate::REPLICATE, &runware::RUNWARE];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
