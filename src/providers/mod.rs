@@ -2,7 +2,7 @@
 //!
 //! A row says what is fixed about a provider: its address, its credentials, how its jobs are named,
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
-//! provider's replies into a [`Video`]. Adding a provider is one file here and one line in [`PROVIDERS`].
+//! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
 mod azure;
 mod dialect;
@@ -12,6 +12,10 @@ mod google_errors;
 mod interactions;
 mod job;
 mod openai;
+mod outputs;
+mod replicate;
+mod runware;
+mod runway;
 mod states;
 mod step;
 mod vertex;
@@ -25,7 +29,15 @@ use crate::video::Lifetime;
 use std::time::Duration;
 
 /// Every provider this build knows, in the order in which they are listed to people.
-pub static PROVIDERS: &[&Provider] = &[&openai::OPENAI, &azure::AZURE, &gemini::GEMINI, &vertex::VERTEX];
+pub static PROVIDERS: &[&Provider] = &[
+    &openai::OPENAI,
+    &azure::AZURE,
+    &gemini::GEMINI,
+    &vertex::VERTEX,
+    &runway::RUNWAY,
+    &replicate::REPLICATE,
+    &runware::RUNWARE,
+];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
 pub fn find(kind: &str) -> Option<&'static Provider> {
