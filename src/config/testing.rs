@@ -3,7 +3,7 @@
 use super::environment::Environment;
 use super::faults::Faults;
 use super::settings::Settings;
-use crate::providers::{BaseUrl, Body, Call, CredentialForm, Job, JobRule, Provider, Reply, Scheme, Step};
+use crate::providers::{BaseUrl, Call, CredentialForm, Job, JobRule, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime};
 use http::Method;
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ pub fn parse(text: &str) -> Result<Settings, Faults> {
 }
 
 fn request(_: &Job<'_>) -> Call {
-    Call { method: Method::GET, path: "/".into(), body: None::<Body> }
+    Call { method: Method::GET, path: "/".into(), body: None }
 }
 
 fn read<'a>(_: &Job<'a>, _: &'a [Reply]) -> Step<'a> {
@@ -81,7 +81,7 @@ fn read<'a>(_: &Job<'a>, _: &'a [Reply]) -> Step<'a> {
 }
 
 const fn row(kind: &'static str, base_url: BaseUrl, credentials: &'static [CredentialForm]) -> Provider {
-    let job = JobRule { form: "any", example: "x", slashes: false, accepts: |_| true, project: None };
+    let job = JobRule { form: "any", examples: &["x"], slashes: false, accepts: |_| true, project: None };
     Provider {
         kind,
         title: kind,

@@ -1,1 +1,286 @@
+//! The one flow: a request for a video in, its answer out.
+//!
+//! ```text
+//! intercept ─► caller, key ─► id ─► provider entry ─► exchange ─► read ─► answer
+//! ```
+//!
+//! [`Gateway::intercept`] is the single call for somebody who has a Pingora service of their own.
 
+mod answer;
+mod caller;
+mod entry;
+mod explain;
+mod keys;
+mod raw;
+mod redact;
+mod retrieve;
+
+pub use explain::Explanation;
+pub use keys::KeyUse;
+
+use crate::config::{BareIds, Settings};
+use crate::providers::Job;
+use crate::upstream::{Client, TrustError};
+use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
+use answer::Answer;
+use caller::Caller;
+use entry::Entry;
+use http::Method;
+use keys::ClientKeys;
+use pingora::proxy::Session;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Every path of ours starts with this.
+const PREFIX: &[u8] = b"/v1/videos/";
+
+/// Answers requests for videos; everything else is left alone. One for the process, shared by all requests.
+pub struct Gateway {
+    client: Client,
+    entries: BTreeMap<String, Entry>,
+    keys: ClientKeys,
+    public_url: Option<String>,
+    bare_ids: BareIds,
+    allow_raw: bool,
+    max_requests: usize,
+    in_house: Arc<AtomicUsize>,
+}
+
+/// Why a gateway could not be made from settings that were in order by themselves.
+#[derive(Debug, Error)]
+pub enum GatewayError {
+    #[error("{0}")]
+    Trust(#[from] TrustError),
+    #[error("providers.{provider}.{place}: {why}")]
+    Provider { provider: String, place: &'static str, why: String },
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The answer has been written.
+    Answered(Answered),
+    /// The request is not for a video; nothing was read or written.
+    NotOurs(NotOurs),
+}
+
+/// Why a request is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOurs {
+    /// The path is not one of ours.
+    Path,
+    /// The path is ours, the method is not: it takes GET and HEAD.
+    Method,
+}
+
+/// What was answered, for logs and counters. Holds no secret and no query string.
+#[derive(Debug, Clone, Default)]
+pub struct Answered {
+    /// HTTP status.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes: usize,
+    pub request_id: String,
+    /// The configured name of the provider, once it was known.
+    pub provider: Option<String>,
+    /// The name of the client's key.
+    pub key: Option<String>,
+    /// `error.code` of an error.
+    pub error: Option<String>,
+    /// The state of the job that was answered.
+    pub job_status: Option<Status>,
+    /// How long the provider took.
+    pub upstream: Option<Duration>,
+}
+
+/// How a provider is doing.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProviderState {
+    pub name: String,
+    pub kind: &'static str,
+    /// Exchanges under way.
+    pub in_flight: usize,
+    /// Answers so far whose state word nobody knew.
+    pub unknown_states: u64,
+}
+
+/// A place in the house; it is given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Outcome {
+    /// Whether `request_filter` should return `true`.
+    pub fn is_answered(&self) -> bool {
+        matches!(self, Outcome::Answered(_))
+    }
+}
+
+/// A request for a video, as far as its path says.
+enum Asked {
+    Video(VideoId),
+    Content(VideoId),
+    Invalid(InvalidId),
+    /// One segment without a provider, where the settings refuse such ids.
+    NoProvider,
+}
+
+impl Gateway {
+    /// Makes the gateway of these settings. Opens no connection and resolves no name.
+    pub fn new(settings: &Settings) -> Result<Gateway, GatewayError> {
+        let mut entries = BTreeMap::new();
+        for provider in &settings.providers {
+            entries.insert(provider.name.clone(), Entry::new(provider)?);
+        }
+        Ok(Gateway {
+            client: Client::default(),
+            entries,
+            keys: ClientKeys::new(&settings.client_auth),
+            public_url: settings.public_url.clone(),
+            bare_ids: settings.bare_ids.clone(),
+            allow_raw: settings.allow_raw,
+            max_requests: settings.max_requests,
+            in_house: Arc::default(),
+        })
+    }
+
+    /// Answers the request if it is for a video. Call it from `request_filter`.
+    ///
+    /// The only errors are those of writing to the client.
+    pub async fn intercept(&self, session: &mut Session) -> pingora::Result<Outcome> {
+        let Some(asked) = self.asked(session.req_header().raw_path()) else {
+            return Ok(Outcome::NotOurs(NotOurs::Path));
+        };
+        let method = &session.req_header().method;
+        if method != Method::GET && method != Method::HEAD {
+            return Ok(Outcome::NotOurs(NotOurs::Method));
+        }
+        let caller = Caller::of(session, self.public_url.as_deref());
+        let Some(_permit) = self.admit() else {
+            return self.refuse(session, ApiError::new(ErrorKind::Overloaded)).await;
+        };
+        let mut answered = Answered { request_id: caller.request_id.clone(), ..Answered::default() };
+        let result = self.answer_for(asked, &caller, &mut answered).await;
+        let answer = result.unwrap_or_else(|error| {
+            answered.error = Some(error.code().to_owned());
+            Answer::error(&error, &caller.request_id, answered.provider.as_deref())
+        });
+        self.write(session, answer, answered).await
+    }
+
+    /// Answers with an error in our envelope, for requests that the caller turns away itself.
+    pub async fn refuse(&self, session: &mut Session, error: ApiError) -> pingora::Result<Outcome> {
+        let request_id = caller::request_id(&session.req_header().headers);
+        let answered =
+            Answered { error: Some(error.code().to_owned()), request_id: request_id.clone(), ..Answered::default() };
+        self.write(session, Answer::error(&error, &request_id, None), answered).await
+    }
+
+    /// Checks the client's key for a request that is not for a video, and says which header carried it.
+    pub fn authorize(&self, session: &Session) -> Result<KeyUse, ApiError> {
+        self.keys.check(&session.req_header().headers, None, true)
+    }
+
+    /// Takes a place in the house; `None` above `max_requests`.
+    pub fn admit(&self) -> Option<Permit> {
+        let before = self.in_house.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(Arc::clone(&self.in_house));
+        (before < self.max_requests).then_some(permit)
+    }
+
+    /// Resolves the names of all providers, so that no request waits for that. Failures are logged and tried again later.
+    pub async fn warm(&self) {
+        for entry in self.entries.values() {
+            if let Err(error) = entry.warm().await {
+                tracing::warn!(provider = entry.name, error = error.message(Some(&entry.name)), "not reachable yet");
+            }
+        }
+    }
+
+    /// How each provider is doing, for the operator.
+    pub fn provider_states(&self) -> Vec<ProviderState> {
+        self.entries.values().map(Entry::state).collect()
+    }
+
+    async fn write(&self, session: &mut Session, answer: Answer, mut answered: Answered) -> pingora::Result<Outcome> {
+        answered.status = answer.status.as_u16();
+        answered.bytes = answer.body.len();
+        answer.write(session).await?;
+        Ok(Outcome::Answered(answered))
+    }
+
+    /// What the path asks for; `None` when it is not ours.
+    fn asked(&self, path_and_query: &[u8]) -> Option<Asked> {
+        let path = path_and_query.split(|b| *b == b'?').next()?;
+        let rest = path.strip_prefix(PREFIX)?;
+        let Ok(rest) = std::str::from_utf8(rest) else { return Some(Asked::Invalid(InvalidId::Encoding)) };
+        match Target::parse(rest) {
+            Ok(Target::Video(id)) => Some(Asked::Video(id)),
+            Ok(Target::Content(id)) => Some(Asked::Content(id)),
+            Ok(Target::Bare(job)) => match &self.bare_ids {
+                BareIds::Passthrough => None,
+                BareIds::Reject => Some(Asked::NoProvider),
+                BareIds::Provider(name) => {
+                    Some(VideoId::for_bare_job(&job, name).map_or_else(Asked::Invalid, Asked::Video))
+                }
+            },
+            Ok(Target::NotOurs) => None,
+            Err(invalid) => Some(Asked::Invalid(invalid)),
+        }
+    }
+
+    async fn answer_for(&self, asked: Asked, caller: &Caller, answered: &mut Answered) -> Result<Answer, ApiError> {
+        let (id, is_content) = match &asked {
+            Asked::Video(id) => (Some(id), false),
+            Asked::Content(id) => (Some(id), true),
+            Asked::Invalid(_) | Asked::NoProvider => (None, false),
+        };
+        let entry = id.and_then(|id| self.entries.get(id.provider()));
+        answered.provider = entry.map(|entry| entry.name.clone());
+        // Where Authorization is the provider's, a key of ours is never looked for there.
+        let authorization_is_ours = entry.is_none_or(|entry| !entry.forwards());
+        let key = self.keys.check(&caller.headers, entry.map(|entry| entry.name.as_str()), authorization_is_ours)?;
+        answered.key = key.name;
+        let id = match asked {
+            Asked::Video(id) | Asked::Content(id) => id,
+            Asked::Invalid(why) => return Err(invalid_id(&format!("The video id is malformed: {why}."))),
+            Asked::NoProvider => return Err(invalid_id("The video id names no provider.")),
+        };
+        let name = entry.map(|entry| entry.row.job.unfold(id.job())).unwrap_or_default();
+        let (entry, job) = self.entry_and_job(&id, &name)?;
+        if is_content {
+            let detail = "This version does not serve the bytes of videos yet.";
+            return Err(ApiError::because(ErrorKind::NotImplemented, detail));
+        }
+        self.retrieve(entry, &id, &job, caller, answered).await
+    }
+
+    /// The provider that an id names, and its job by the provider's own name, checked.
+    fn entry_and_job<'a>(&'a self, id: &VideoId, name: &'a str) -> Result<(&'a Entry, Job<'a>), ApiError> {
+        let entry = self.entries.get(id.provider()).ok_or_else(|| self.unknown_provider(id.provider()))?;
+        let job = entry.row.job.check(name).ok_or_else(|| {
+            let form = entry.row.job.form;
+            invalid_id(&format!("This is no job of {}: its jobs are named by {form}.", entry.name))
+        })?;
+        Ok((entry, job))
+    }
+
+    fn unknown_provider(&self, name: &str) -> ApiError {
+        let known: Vec<&str> = self.entries.keys().map(String::as_str).collect();
+        let detail = format!("No provider named {name} is configured; configured are: {}.", known.join(", "));
+        ApiError::because(ErrorKind::UnknownProvider, detail).with_param("video_id")
+    }
+}
+
+fn invalid_id(detail: &str) -> ApiError {
+    ApiError::because(ErrorKind::InvalidVideoId, detail).with_param("video_id")
+}

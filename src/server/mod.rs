@@ -1,1 +1,116 @@
+//! The program around the gateway: Pingora's server side, passthrough, signals, logs.
 
+mod access;
+mod admin;
+mod door;
+mod life;
+mod listeners;
+mod logs;
+mod passthrough;
+
+pub use listeners::pick_ports;
+pub use logs::start as start_logs;
+
+use crate::config::Settings;
+use crate::gateway::{Gateway, GatewayError};
+use door::Door;
+use life::{Life, Signals};
+use passthrough::Services;
+use pingora::apps::HttpServerOptions;
+use pingora::apps::http_app::HttpServer;
+use pingora::proxy::http_proxy_service_with_name;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
+use pingora::services::listening::Service;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Tries of a passed-through request; a new one is made only when no connection came about.
+const MAX_TRIES: usize = 3;
+
+/// Idle connections to passed-through services that are kept.
+const POOL: usize = 1024;
+
+/// Why the program did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    #[error("{0}")]
+    Listener(String),
+}
+
+/// Serves until a signal says stop. Returns when everything in flight has been answered or has had its time.
+pub fn run(settings: &Settings) -> Result<(), StartError> {
+    let gateway = Arc::new(Gateway::new(settings)?);
+    let services = Arc::new(Services::new(&settings.passthrough));
+    let life = Arc::new(Life::default());
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(settings));
+    server.bootstrap();
+
+    let door = Door::new(Arc::clone(&gateway), Arc::clone(&services), Arc::clone(&life), settings.log.access);
+    let mut front = http_proxy_service_with_name(&server.configuration, door, "videos");
+    if let Some(proxy) = front.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        // Clients with prior knowledge speak HTTP/2 without TLS.
+        options.h2c = true;
+        proxy.server_options = Some(options);
+    }
+    listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
+
+    for task in services.background() {
+        server.add_service(task);
+    }
+    let warm = background_service("names", Names { gateway: Arc::clone(&gateway), life: Arc::clone(&life) });
+    server.add_service(warm);
+    if let Some(address) = settings.admin {
+        let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(admin::Admin::new(&gateway, &life)));
+        admin.add_tcp(&address.to_string());
+        server.add_service(admin);
+    }
+    server.add_service(front);
+    for listen in &settings.listen {
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        tracing::info!(address = %listen.addr, scheme, "listening");
+    }
+    let signals = Signals::new(settings.drain, settings.shutdown_timeout, life);
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    Ok(())
+}
+
+fn server_conf(settings: &Settings) -> ServerConf {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ServerConf {
+        threads: settings.threads.unwrap_or(cores),
+        max_retries: MAX_TRIES,
+        upstream_keepalive_pool_size: POOL,
+        // The signal watch itself waits for what is in flight, and no longer than that takes.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+/// Resolves the providers' names before the first request needs them.
+struct Names {
+    gateway: Arc<Gateway>,
+    life: Arc<Life>,
+}
+
+/// Names that do not resolve must not hold up readiness for ever.
+const WARM_UP: Duration = Duration::from_secs(10);
+
+#[async_trait::async_trait]
+impl BackgroundService for Names {
+    async fn start(&self, _shutdown: pingora::server::ShutdownWatch) {
+        if tokio::time::timeout(WARM_UP, self.gateway.warm()).await.is_err() {
+            tracing::warn!("some providers' names are not resolved yet");
+        }
+        self.life.is_warm();
+    }
+}
+
+/// A task of a passthrough service: its names and its health checks.
+type Task = GenBackgroundService<pingora::lb::LoadBalancer<pingora::lb::selection::RoundRobin>>;

@@ -108,6 +108,15 @@ error_kinds! {
         "{p} did not answer in time.", "This says nothing about the job; ask again.";
     UpstreamInvalidResponse => 502, "upstream_invalid_response", "upstream_error", Ours,
         "The answer of {p} is not what its API documents.", "This says nothing about the job; ask again.";
+    /// A service behind the proxy, for requests that are passed through.
+    ServiceUnreachable => 502, "upstream_unreachable", "upstream_error", Ours,
+        "The service behind this path could not be reached.", "Ask again; if it stays, its operator must look at it.";
+    ServiceTimeout => 504, "upstream_timeout", "timeout_error", Ours,
+        "The service behind this path did not answer in time.", "Ask again; if it stays, its operator must look at it.";
+    ServiceUnavailable => 503, "upstream_unavailable", "upstream_error", Ours,
+        "No upstream of the service behind this path is healthy.", "Ask again after Retry-After.";
+    BadRequest => 400, "bad_request", "invalid_request_error", Ours,
+        "The request is not valid HTTP.", "Check the client.";
     /// A part of the API that this version does not have.
     NotImplemented => 501, "not_implemented", "invalid_request_error", Ours,
         "This version does not serve this.", "Fetch it from the provider.";
@@ -270,6 +279,10 @@ mod tests {
             (UpstreamUnreachable, 502, "upstream_unreachable", "upstream_error"),
             (UpstreamTimeout, 504, "upstream_timeout", "timeout_error"),
             (UpstreamInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
+            (ServiceUnreachable, 502, "upstream_unreachable", "upstream_error"),
+            (ServiceTimeout, 504, "upstream_timeout", "timeout_error"),
+            (ServiceUnavailable, 503, "upstream_unavailable", "upstream_error"),
+            (BadRequest, 400, "bad_request", "invalid_request_error"),
             (NotImplemented, 501, "not_implemented", "invalid_request_error"),
             (Internal, 500, "internal_error", "internal_error"),
         ];

@@ -1,0 +1,69 @@
+//! Who asks, and how: what of a client's request matters to us.
+
+use http::header::{AUTHORIZATION, HOST, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue};
+use pingora::proxy::Session;
+use uuid::Uuid;
+
+const REQUEST_ID: &str = "x-request-id";
+const MAX_REQUEST_ID: usize = 128;
+
+/// The parts of a client's request that an answer depends on.
+pub(super) struct Caller {
+    pub request_id: String,
+    pub headers: HeaderMap,
+    /// `scheme://host` by which the client reaches us, without a slash at the end.
+    pub origin: String,
+}
+
+impl Caller {
+    pub fn of(session: &Session, public_url: Option<&str>) -> Caller {
+        let header = session.req_header();
+        let origin = match public_url {
+            Some(url) => url.to_owned(),
+            None => origin(session),
+        };
+        Caller { request_id: request_id(&header.headers), headers: header.headers.clone(), origin }
+    }
+
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.headers.get(AUTHORIZATION)
+    }
+
+    pub fn traceparent(&self) -> Option<&HeaderValue> {
+        self.headers.get("traceparent")
+    }
+
+    /// Whether a header that switches something on says so.
+    pub fn wants(&self, name: &str) -> bool {
+        self.headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+    }
+
+    /// Whether the client holds this version already (RFC 9110, 13.1.2: weak comparison).
+    pub fn holds(&self, etag: &str) -> bool {
+        let lists = self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    }
+}
+
+/// The client's own id where it is 1 to 128 visible ASCII characters, else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    let is_plain = |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The request's own scheme and host; a host that could not stand in a URL is left out.
+fn origin(session: &Session) -> String {
+    let header = session.req_header();
+    let is_tls = session.as_downstream().digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    let scheme = if is_tls { "https" } else { "http" };
+    let authority = header.uri.authority().map(|authority| authority.as_str());
+    let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
+    let is_host_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    match host.filter(|host| !host.is_empty() && host.bytes().all(is_host_char)) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,189 @@
+//! One configured provider: its row, its address, its credentials, its limits.
+
+use super::{GatewayError, ProviderState};
+use crate::config::{BaseAddress, Credentials, ProviderEntry};
+use crate::providers::{BaseUrl, Call, Job, Provider};
+use crate::upstream::{Authenticator, Endpoint, Header, Limits, Outgoing, Trust};
+use crate::video::{ApiError, ErrorKind};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Addresses made from jobs' names that are remembered; there are fewer regions than this.
+const MAX_PLACES: usize = 128;
+
+const OUR_NAME: &str = concat!("vidgate/", env!("CARGO_PKG_VERSION"));
+
+/// A provider as the settings have it, ready for calls.
+pub(super) struct Entry {
+    pub name: String,
+    pub row: &'static Provider,
+    pub means: Means,
+    pub limits: Limits,
+    /// The whole exchange, retries and second calls included.
+    pub timeout: Duration,
+    /// What `openai-poll-after-ms` says.
+    pub interval: Duration,
+    /// Exchanges at once.
+    pub slots: Semaphore,
+    max_concurrent: usize,
+    /// Answers whose state word nobody knew.
+    pub unknown_states: AtomicU64,
+    place: Place,
+    headers: Vec<Header>,
+    connect_timeout: Duration,
+    trust: Trust,
+}
+
+/// How calls are authenticated.
+pub(super) enum Means {
+    /// The server needs no key.
+    None,
+    /// With the client's own `Authorization`.
+    Forward,
+    /// With ours; tried in this order.
+    Keys(Vec<Authenticator>),
+}
+
+enum Place {
+    Fixed(Arc<Endpoint>),
+    /// The job's name holds the region.
+    ByJob {
+        build: fn(&Job<'_>) -> Option<String>,
+        known: Mutex<HashMap<String, Arc<Endpoint>>>,
+    },
+}
+
+impl Entry {
+    pub fn new(settings: &ProviderEntry) -> Result<Entry, GatewayError> {
+        let fault =
+            |place: &'static str, why: String| GatewayError::Provider { provider: settings.name.clone(), place, why };
+        let is_tls = settings.base_url.as_ref().is_none_or(|address| address.tls);
+        let trust = match &settings.ca_file {
+            Some(file) => Trust::system_and(&file.certificates).map_err(|error| fault("ca_file", error.to_string()))?,
+            None if is_tls => Trust::system()?,
+            None => Trust::default(),
+        };
+        let place = match (&settings.base_url, &settings.kind.base_url) {
+            (Some(address), _) => Place::Fixed(
+                Endpoint::new(address.clone(), settings.connect_timeout, trust.clone())
+                    .ok_or_else(|| fault("base_url", "its host cannot be used".into()))?,
+            ),
+            (None, BaseUrl::FromJob { build, .. }) => Place::ByJob { build: *build, known: Mutex::default() },
+            (None, _) => return Err(fault("base_url", "it is missing".into())),
+        };
+        let means = match &settings.credentials {
+            Credentials::None => Means::None,
+            Credentials::Forward => Means::Forward,
+            Credentials::Keys(keys) => {
+                let made = keys.iter().map(|key| Authenticator::new(key, &trust));
+                Means::Keys(made.collect::<Result<_, _>>().map_err(|why| fault("credentials", why))?)
+            }
+        };
+        let max_concurrent = settings.max_concurrent.min(Semaphore::MAX_PERMITS);
+        Ok(Entry {
+            name: settings.name.clone(),
+            row: settings.kind,
+            means,
+            limits: Limits {
+                max_body: usize::try_from(settings.max_body).unwrap_or(usize::MAX),
+                retries: settings.retries,
+            },
+            timeout: settings.timeout,
+            interval: settings.poll.interval,
+            slots: Semaphore::new(max_concurrent),
+            max_concurrent,
+            unknown_states: AtomicU64::new(0),
+            place,
+            headers: own_headers(settings).map_err(|why| fault("headers", why))?,
+            connect_timeout: settings.connect_timeout,
+            trust,
+        })
+    }
+
+    pub fn state(&self) -> ProviderState {
+        ProviderState {
+            name: self.name.clone(),
+            kind: self.row.kind,
+            in_flight: self.max_concurrent.saturating_sub(self.slots.available_permits()),
+            unknown_states: self.unknown_states.load(Ordering::Relaxed),
+        }
+    }
+
+    pub fn forwards(&self) -> bool {
+        matches!(self.means, Means::Forward)
+    }
+
+    /// Resolves the provider's name, where it has one before a job is known.
+    pub async fn warm(&self) -> Result<(), ApiError> {
+        match &self.place {
+            Place::Fixed(endpoint) => endpoint.warm().await,
+            Place::ByJob { .. } => Ok(()),
+        }
+    }
+
+    /// Where calls for this job go. With a configured address that is it, whatever the name says.
+    pub fn endpoint(&self, job: &Job<'_>) -> Result<Arc<Endpoint>, ApiError> {
+        let (build, known) = match &self.place {
+            Place::Fixed(endpoint) => return Ok(Arc::clone(endpoint)),
+            Place::ByJob { build, known } => (build, known),
+        };
+        let nowhere = || {
+            let detail = format!("The job's name holds no region of {}.", self.name);
+            ApiError::because(ErrorKind::InvalidVideoId, detail).with_param("video_id")
+        };
+        let base = build(job).ok_or_else(nowhere)?;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = known.get(&base) {
+            return Ok(Arc::clone(endpoint));
+        }
+        let address = BaseAddress::parse(&base).map_err(|_| nowhere())?;
+        let endpoint = Endpoint::new(address, self.connect_timeout, self.trust.clone()).ok_or_else(nowhere)?;
+        if known.len() < MAX_PLACES {
+            known.insert(base, Arc::clone(&endpoint));
+        }
+        Ok(endpoint)
+    }
+
+    /// The call with every header that the API needs, and no other.
+    pub fn outgoing<'a>(&self, endpoint: &Endpoint, call: &Call, path: &'a str, more: Vec<Header>) -> Outgoing<'a> {
+        let mut headers = Vec::with_capacity(self.headers.len() + more.len() + 2);
+        headers.push((HOST, endpoint.host_header().clone()));
+        headers.extend(self.headers.iter().cloned());
+        if call.body.is_some() {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        }
+        headers.extend(more);
+        Outgoing { method: call.method.clone(), path, headers, body: call.body.clone().map(Into::into) }
+    }
+
+    /// The values of the configured headers, which may be secrets.
+    pub fn header_secrets(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.headers.iter().map(|(_, value)| value).filter(|value| value.is_sensitive())
+    }
+}
+
+/// Headers that are the same on every call: ours, the API's, and those of the settings, which win.
+fn own_headers(settings: &ProviderEntry) -> Result<Vec<Header>, String> {
+    let mut headers: Vec<Header> = vec![
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (USER_AGENT, HeaderValue::from_static(OUR_NAME)),
+    ];
+    for (name, value) in settings.kind.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        headers.push((name, HeaderValue::from_static(value)));
+    }
+    for (name, value) in &settings.headers {
+        let mut value =
+            HeaderValue::from_str(value.expose()).map_err(|_| format!("the value of {name} is no header value"))?;
+        value.set_sensitive(true);
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.clone(), value));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,102 @@
+//! Keeps secrets out of what clients read, even where a provider repeats them.
+
+use crate::video::{ApiError, Video, without_query};
+use std::borrow::Cow;
+
+/// Shorter secrets are not looked for: they would eat ordinary words.
+const SHORTEST: usize = 6;
+
+const STARS: &str = "***";
+
+/// What must not appear in an answer.
+pub(super) struct Redactor {
+    secrets: Vec<String>,
+}
+
+impl Redactor {
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Redactor {
+        let mut secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
+        // The longest first, so that a secret inside another leaves nothing of it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Redactor { secrets }
+    }
+
+    /// A provider's text without our secrets and without the queries of links, which may be signed.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = Cow::Borrowed(text);
+        for secret in &self.secrets {
+            if clean.contains(secret.as_str()) {
+                clean = Cow::Owned(clean.replace(secret.as_str(), STARS));
+            }
+        }
+        if clean.contains("://") { Cow::Owned(without_queries(&clean)) } else { clean }
+    }
+
+    pub fn error(&self, error: &mut ApiError) {
+        error.detail = self.text(&error.detail).into_owned();
+        if let Some(said) = &mut error.said {
+            for part in [&mut said.code, &mut said.message, &mut said.kind, &mut said.param].into_iter().flatten() {
+                *part = self.text(part).into_owned();
+            }
+        }
+    }
+
+    /// The provider's words about a failure; the rest of a video holds links that a client needs whole.
+    pub fn video(&self, video: &mut Video<'_>) {
+        if let Some(error) = &mut video.error {
+            self.replace(&mut error.code);
+            self.replace(&mut error.message);
+        }
+        for reason in video.content_filter.iter_mut().flat_map(|filter| &mut filter.reasons) {
+            self.replace(reason);
+        }
+    }
+
+    fn replace(&self, text: &mut Cow<'_, str>) {
+        if let Cow::Owned(clean) = self.text(text) {
+            *text = Cow::Owned(clean);
+        }
+    }
+}
+
+/// Cuts the query of every link in a text.
+fn without_queries(text: &str) -> String {
+    let ends_link = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '(' | '\\');
+    let mut clean = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends_link) {
+        let (link, end) = match word.char_indices().next_back() {
+            Some((at, last)) if ends_link(last) => word.split_at(at),
+            _ => (word, ""),
+        };
+        if link.contains("://") && link.contains('?') {
+            clean.push_str(without_query(link));
+            clean.push('?');
+            clean.push_str(STARS);
+        } else {
+            clean.push_str(link);
+        }
+        clean.push_str(end);
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_queries_are_taken_out() {
+        let redactor = Redactor::new(["sk-secret".to_owned(), "sk-secret-longer".to_owned(), "abc".to_owned()]);
+        let table = [
+            ("Incorrect API key provided: sk-secret.", "Incorrect API key provided: ***."),
+            ("sk-secret-longer sk-secret", "*** ***"),
+            ("abc stays", "abc stays"),
+            ("see https://a.b/c?sig=1 and (https://d.e/f?x)", "see https://a.b/c?*** and (https://d.e/f?***)"),
+            ("see https://a.b/c", "see https://a.b/c"),
+            ("why?", "why?"),
+        ];
+        for (text, want) in table {
+            assert_eq!(redactor.text(text), want);
+        }
+    }
+}

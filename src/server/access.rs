@@ -1,0 +1,41 @@
+//! One log line per request. It holds no query string, no header and no secret.
+
+use crate::gateway::Answered;
+use http::Method;
+use std::time::Duration;
+
+/// What became of a request, for its line.
+pub(super) struct Line<'a> {
+    pub method: &'a Method,
+    /// Without its query.
+    pub path: &'a str,
+    pub status: u16,
+    pub took: Duration,
+    /// What the gateway says, when it was the one who answered.
+    pub answered: Option<&'a Answered>,
+}
+
+impl Line<'_> {
+    pub fn write(&self) {
+        let answered = self.answered;
+        tracing::info!(
+            target: "vidgate::access",
+            method = self.method.as_str(),
+            path = self.path,
+            status = self.status,
+            took_ms = millis(self.took),
+            request_id = answered.map(|a| a.request_id.as_str()),
+            provider = answered.and_then(|a| a.provider.as_deref()),
+            key = answered.and_then(|a| a.key.as_deref()),
+            job = answered.and_then(|a| a.job_status).map(|status| status.as_str()),
+            upstream_ms = answered.and_then(|a| a.upstream).map(millis),
+            bytes = answered.map(|a| a.bytes),
+            error = answered.and_then(|a| a.error.as_deref()),
+            "request"
+        );
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

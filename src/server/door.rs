@@ -1,0 +1,191 @@
+//! Pingora's view of the program: every request enters here.
+
+use super::access::Line;
+use super::life::{InFlight, Life};
+use super::passthrough::{Service, Services};
+use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
+use crate::video::{ApiError, ErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderName;
+use http::header::{HOST, UPGRADE};
+use pingora::http::RequestHeader;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Connections that are tried for one passed-through request.
+const MAX_CONNECTS: usize = 3;
+
+pub(super) struct Door {
+    gateway: Arc<Gateway>,
+    services: Arc<Services>,
+    life: Arc<Life>,
+    logs_access: bool,
+}
+
+/// One request on its way through.
+pub struct Passage {
+    started: Instant,
+    service: Option<Arc<Service>>,
+    /// The header that carried a client key of ours.
+    key_header: Option<HeaderName>,
+    answered: Option<Answered>,
+    connects: usize,
+    _permit: Option<Permit>,
+    _in_flight: InFlight,
+}
+
+impl Door {
+    pub fn new(gateway: Arc<Gateway>, services: Arc<Services>, life: Arc<Life>, logs_access: bool) -> Door {
+        Door { gateway, services, life, logs_access }
+    }
+
+    /// Finds the service for a request that is not for a video, and lets the client in to it.
+    fn admit(&self, session: &Session, why: NotOurs, passage: &mut Passage) -> Result<(), ApiError> {
+        let header = session.req_header();
+        let authority = header.uri.authority().map(|authority| authority.as_str());
+        let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
+        let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
+        let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
+        if service.auth {
+            passage.key_header = self.gateway.authorize(session)?.header;
+        }
+        passage._permit = Some(permit);
+        passage.service = Some(Arc::clone(service));
+        Ok(())
+    }
+
+    fn no_route(&self, why: NotOurs) -> ApiError {
+        ApiError::new(match why {
+            NotOurs::Method if self.services.is_empty() => ErrorKind::MethodNotAllowed,
+            _ => ErrorKind::RouteNotFound,
+        })
+    }
+
+    async fn refuse(&self, session: &mut Session, error: ApiError, passage: &mut Passage) -> pingora::Result<()> {
+        if let Outcome::Answered(answered) = self.gateway.refuse(session, error).await? {
+            passage.answered = Some(answered);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Door {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage {
+            started: Instant::now(),
+            service: None,
+            key_header: None,
+            answered: None,
+            connects: 0,
+            _permit: None,
+            _in_flight: self.life.enter(),
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
+        let why = match self.gateway.intercept(session).await? {
+            Outcome::Answered(answered) => {
+                passage.answered = Some(answered);
+                return Ok(true);
+            }
+            Outcome::NotOurs(why) => why,
+        };
+        match self.admit(session, why, passage) {
+            Ok(()) => Ok(false),
+            Err(error) => self.refuse(session, error, passage).await.map(|()| true),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<Box<HttpPeer>> {
+        passage.connects += 1;
+        let is_upgrade = session.req_header().headers.contains_key(UPGRADE);
+        let peer = passage.service.as_ref().and_then(|service| service.next_peer(is_upgrade));
+        peer.map(Box::new).ok_or_else(|| Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"))
+    }
+
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, mut e: Box<Error>) -> Box<Error> {
+        // Nothing was sent yet, so the next upstream may have it whatever the method.
+        e.set_retry(passage.connects < MAX_CONNECTS);
+        e
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        if let Some(name) = &passage.key_header {
+            request.remove_header(name);
+        }
+        Ok(())
+    }
+
+    /// Pingora 0.9.1 writes the end of a chunked body twice when an HTTP/2 client ends it with an empty frame
+    /// (its issue 935), which spoils the connection for the next request: an empty last piece is dropped here.
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, passage: &mut Passage) -> FailToProxy {
+        let has_begun = session.response_written().is_some();
+        let Some(kind) = meaning(e).filter(|_| !has_begun) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        let error = ApiError::new(kind);
+        let error_code = error.status().as_u16();
+        if let Err(error) = self.refuse(session, error, passage).await {
+            tracing::debug!(%error, "the client left before its error");
+        }
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    fn request_summary(&self, session: &Session, _passage: &Passage) -> String {
+        let header = session.req_header();
+        format!("{} {}", header.method, header.uri.path())
+    }
+
+    async fn logging(&self, session: &mut Session, _e: Option<&Error>, passage: &mut Passage) {
+        if !self.logs_access {
+            return;
+        }
+        let header = session.req_header();
+        let line = Line {
+            method: &header.method,
+            path: header.uri.path(),
+            status: session.response_written().map_or(0, |response| response.status.as_u16()),
+            took: passage.started.elapsed(),
+            answered: passage.answered.as_ref(),
+        };
+        line.write();
+    }
+}
+
+/// What a failure of a passed-through request means to its client; `None` when the client has left.
+fn meaning(error: &Error) -> Option<ErrorKind> {
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(503), _) => Some(ErrorKind::ServiceUnavailable),
+        (ErrorType::HTTPStatus(400..=499), _) => Some(ErrorKind::BadRequest),
+        (ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError, ErrorSource::Downstream) => None,
+        (_, ErrorSource::Downstream) => Some(ErrorKind::BadRequest),
+        (ErrorType::ReadTimedout | ErrorType::WriteTimedout, _) => Some(ErrorKind::ServiceTimeout),
+        (_, ErrorSource::Upstream) => Some(ErrorKind::ServiceUnreachable),
+        _ => Some(ErrorKind::Internal),
+    }
+}

@@ -1,0 +1,67 @@
+//! Reading a reply's body whole, within its limit, and unfolding it.
+
+use super::attempt::Fault;
+use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use pingora::protocols::http::client::HttpSession;
+use std::io::Read;
+
+/// A body grows from its announced length up to this at once; a longer one grows as it comes.
+const EAGER: usize = 64 * 1024;
+
+/// Reads to the end. More than `limit` bytes are a fault as soon as they are seen or announced.
+pub(super) async fn read(session: &mut HttpSession, headers: &HeaderMap, limit: usize) -> Result<Bytes, Fault> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let Some(first) = session.read_response_body().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
+    let mut body = first;
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = session.read_response_body().await.map_err(cut_off)? {
+        if rest.is_empty() {
+            // Memory that is reserved but never written costs nothing, so an honest length saves the regrowing.
+            rest.reserve(announced.unwrap_or(EAGER).max(body.len() + chunk.len()));
+            rest.extend_from_slice(&body);
+            body = Bytes::new();
+        }
+        if rest.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        rest.extend_from_slice(&chunk);
+    }
+    let body = if rest.is_empty() { body } else { rest.freeze() };
+    if body.len() > limit { Err(too_large(limit)) } else { Ok(body) }
+}
+
+/// Undoes gzip, which some providers send unasked. What unfolds to more than `limit` is a fault.
+pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Result<Bytes, Fault> {
+    let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).unwrap_or("identity");
+    match coding.trim().to_ascii_lowercase().as_str() {
+        "identity" | "" => Ok(body),
+        "gzip" | "x-gzip" => {
+            let mut plain = Vec::new();
+            let cap = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+            MultiGzDecoder::new(&*body)
+                .take(cap)
+                .read_to_end(&mut plain)
+                .map_err(|_| Fault::invalid("is said to be gzip and is not"))?;
+            if plain.len() > limit {
+                return Err(Fault::invalid(&format!("unfolds to more than {limit} bytes (max_body)")));
+            }
+            headers.remove(CONTENT_ENCODING);
+            Ok(plain.into())
+        }
+        _ => Err(Fault::invalid("is compressed in a way that was not asked for and is not gzip")),
+    }
+}
+
+fn too_large(limit: usize) -> Fault {
+    Fault::invalid(&format!("is larger than {limit} bytes (max_body)"))
+}
+
+fn cut_off(_: Box<pingora::Error>) -> Fault {
+    Fault::invalid("broke off before its end")
+}

@@ -1,0 +1,82 @@
+//! The connection pool, and a call with its retries inside one deadline.
+
+use super::attempt::attempt;
+use super::{Endpoint, retry};
+use crate::providers::Reply;
+use crate::video::{ApiError, ErrorKind};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use std::sync::Arc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Idle connections that are kept for all providers together.
+const POOL: usize = 1024;
+
+/// The one pool of the process. Cheap to share, never to be made per request.
+pub struct Client {
+    connector: Connector,
+}
+
+/// A call with its credentials, ready to be sent.
+pub struct Outgoing<'a> {
+    pub method: Method,
+    /// The whole path with its query, base path included.
+    pub path: &'a str,
+    /// `Host` included.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Option<Bytes>,
+}
+
+/// What one exchange may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a reply, compressed and unfolded.
+    pub max_body: usize,
+    /// New tries after the first.
+    pub retries: u32,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Client { connector: Connector::new(Some(ConnectorOptions::new(POOL))) }
+    }
+}
+
+impl Client {
+    /// Sends a call until it is answered, the tries are used up, or the deadline passes.
+    ///
+    /// Every call that comes here reads a state, so sending it twice is safe whatever its method.
+    pub async fn exchange(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Result<Reply, ApiError> {
+        let all = self.try_and_try_again(endpoint, outgoing, limits, deadline);
+        timeout_at(deadline, all).await.unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)))
+    }
+
+    async fn try_and_try_again(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Result<Reply, ApiError> {
+        let mut tried = 0;
+        loop {
+            let peers = endpoint.peers().await?;
+            let result = attempt(&self.connector, &peers, outgoing, limits).await;
+            let pause = retry::pause(&result, tried).filter(|_| tried < limits.retries);
+            match pause {
+                // A pause beyond the deadline would turn a known answer into a timeout.
+                Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+                _ => return result.map_err(|fault| fault.error),
+            }
+            tried += 1;
+        }
+    }
+}
