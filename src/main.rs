@@ -1,1 +1,9 @@
-fn main() {}
+//! The program: arguments, settings, server.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,6 +1,7 @@
 //! Logs on standard error, as JSON or as text.
 
 use crate::config::{Log, LogFormat};
+use std::io::IsTerminal;
 use tracing::Level;
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,7 +17,8 @@ pub fn start(log: &Log) -> Result<(), String> {
         *metadata.level() <= Level::WARN || !TALKATIVE.iter().any(|library| metadata.target().starts_with(library))
     });
     let registry = tracing_subscriber::registry().with(filter).with(quiet);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let format =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Json => registry.with(format.json().flatten_event(true)).try_init(),
         LogFormat::Text => registry.with(format).try_init(),

@@ -1,0 +1,26 @@
+//! What the tests share: the program in a process of its own, a plain client, scripted upstreams, the sandbox.
+
+mod client;
+mod proxy;
+mod sandbox;
+mod upstream;
+
+pub use client::{Client, Response, get, send};
+pub use proxy::{Proxy, run};
+pub use sandbox::Providers;
+pub use upstream::{Request, Upstream};
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until a condition holds.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "it never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
