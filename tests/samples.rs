@@ -1,0 +1,132 @@
+//! A second opinion: sample answers composed by others, where a folder of them is at hand, held against their notes.
+//!
+//! The folder is `VIDGATE_SAMPLES`, else `../shared/fixtures` beside the checkout. Without one there is nothing to hold
+//! the translation against here; `fixtures.rs` has this repository's own samples.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use vidgate::providers::{Provider, Reply, Step, find};
+use vidgate::video::{Envelope, VideoBody};
+
+/// Folders whose name is not the kind's.
+const FOLDERS: &[(&str, &str)] =
+    &[("azure-sora1", "azure"), ("azure-sora2", "azure"), ("kling-v3", "kling"), ("minimax-v2", "minimax")];
+
+/// Samples of calls other than the status of a job.
+const OTHER_CALLS: &[(&str, &str)] = &[("openai", "list"), ("openai", "deleted"), ("openai", "webhook_completed")];
+
+/// What a note says of an HTTP error, and what the error table makes of it.
+const HTTP_NOTES: &[(&str, &[u64])] = &[
+    ("HTTP 400", &[400]),
+    ("HTTP 401", &[502]),
+    ("HTTP 404", &[404]),
+    ("HTTP 429", &[429]),
+    ("HTTP 4xx", &[400, 404]),
+];
+
+fn folder() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    std::env::var_os("VIDGATE_SAMPLES").map_or(beside, PathBuf::from)
+}
+
+fn row(folder: &str) -> Option<&'static Provider> {
+    let renamed = FOLDERS.iter().find(|(name, _)| *name == folder).map(|(_, kind)| *kind);
+    find(renamed.unwrap_or(folder))
+}
+
+fn reply(state: &Value, body: Vec<u8>) -> Reply {
+    let mut headers = HeaderMap::new();
+    for (name, value) in state["headers"].as_object().into_iter().flatten() {
+        let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
+        headers.insert(name.parse::<HeaderName>().unwrap(), value);
+    }
+    let status = StatusCode::from_u16(u16::try_from(state["http_status"].as_u64().unwrap()).unwrap()).unwrap();
+    Reply { status, headers, body: Bytes::from(body), received_at: 1_760_000_000 }
+}
+
+/// What a client gets: the status and the body.
+fn answer(row: &Provider, reply: &Reply) -> Option<(u64, Value)> {
+    let sample: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let own_name = ["id", "name"].iter().find_map(|key| sample[key].as_str()).unwrap_or_default();
+    let job = row.job.check(own_name).or_else(|| row.job.check(row.job.examples.first()?))?;
+    let replies = [reply.clone()];
+    match row.translate(&job, &replies) {
+        Step::Done(video) => {
+            let body = VideoBody { id: "id", provider: row.kind, video: &video, content_url: "content/" };
+            Some((200, json!(body)))
+        }
+        Step::Failed(error) => {
+            Some((error.status().as_u16().into(), json!(Envelope::new(&error, "id", Some(row.kind)))))
+        }
+        Step::Then(_) => None,
+    }
+}
+
+/// What is wrong with an answer by the sample's note.
+fn complaint(expect: &Value, status: u64, body: &Value) -> Option<String> {
+    match expect {
+        Value::Null => (status == 200).then(|| "an error was expected".to_owned()),
+        Value::String(note) => complaint_of_note(note, status, body),
+        Value::Object(map) => map.iter().find_map(|(path, want)| complaint_of_field(path, want, body)),
+        other => Some(format!("a note of an unknown form: {other}")),
+    }
+}
+
+fn complaint_of_field(path: &str, want: &Value, body: &Value) -> Option<String> {
+    let (path, want) = match (path, want) {
+        // A link that needs the operator's key is answered as a link of the proxy.
+        ("url", Value::String(_)) => ("videos.0.url", &json!("content/0")),
+        ("content_type", _) => ("videos.0.content_type", want),
+        _ => (path, want),
+    };
+    let pointer = format!("/{}", path.replace('.', "/"));
+    let got = body.pointer(&pointer).unwrap_or(&Value::Null);
+    let fits = match want {
+        Value::Bool(set) => got.is_null() != *set,
+        Value::String(text) if text.contains(" or ") => got.as_str().is_some_and(|got| text.contains(got)),
+        _ => got == want,
+    };
+    (!fits).then(|| format!("{path} is {got}, expected {want}"))
+}
+
+fn complaint_of_note(note: &str, status: u64, body: &Value) -> Option<String> {
+    if let Some((_, fits)) = HTTP_NOTES.iter().find(|(http, _)| note.starts_with(http)) {
+        return (!fits.contains(&status)).then(|| format!("answered {status}, expected {note}"));
+    }
+    let got = body["status"].as_str().unwrap_or_default();
+    let says = |word: &str| note.contains(word);
+    let word = note.split([' ', ',', '(']).next().unwrap_or_default();
+    let percent = note.split("progress ").nth(1).and_then(|tail| tail.split([' ', '(']).next()?.parse::<u64>().ok());
+    let fits = got == word
+        && (!says("content_filter") || !body["content_filter"].is_null())
+        && (!says("cancelled") || body["error"]["code"] == "cancelled")
+        && percent.is_none_or(|percent| body["progress"] == percent);
+    (!fits).then(|| format!("answered {body}, expected {note}"))
+}
+
+#[test]
+fn samples_of_others_are_read_as_their_notes_expect() {
+    let Ok(folders) = fs::read_dir(folder()) else { return };
+    let (mut read, mut complaints) = (0, Vec::new());
+    for path in folders.map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(row) = row(&name) else { continue };
+        let index: Value = serde_json::from_slice(&fs::read(path.join("index.json")).unwrap()).unwrap();
+        for (state, note) in index["states"].as_object().unwrap() {
+            if OTHER_CALLS.contains(&(name.as_str(), state.as_str())) {
+                continue;
+            }
+            let body = fs::read(path.join(note["file"].as_str().unwrap())).unwrap();
+            let Some((status, body)) = answer(row, &reply(note, body)) else { continue };
+            read += 1;
+            if let Some(why) = complaint(&note["expect"], status, &body) {
+                complaints.push(format!("{name}/{state}: {why}"));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(read > 0, "the folder holds no sample of a known kind");
+}
