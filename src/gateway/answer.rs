@@ -1,108 +1,66 @@
 //! Answers as they are written to clients.
 
-use crate::video::{ApiError, Envelope, ErrorKind, ExtraFields, Status, Video, VideoBody, VideoId};
+use super::poll::{How, Told};
+use super::text::Spelling;
+use crate::video::{ApiError, CacheDebug, Envelope, ErrorKind, ExtraFields};
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use ring::digest;
-use serde_json::value::RawValue;
-use std::fmt::Write as _;
 use std::time::Duration;
-
-/// What of an id stays as it is in a path: unreserved characters, and the colon and slashes that ids are made of.
-const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/');
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_VIDGATE_CACHE: HeaderName = HeaderName::from_static("x-vidgate-cache");
+const X_VIDGATE_CREDENTIAL: HeaderName = HeaderName::from_static("x-vidgate-credential");
 const POLL_AFTER: HeaderName = HeaderName::from_static("openai-poll-after-ms");
+
+/// Bodies up to this are copied into one piece, which leaves in one packet with the header; larger ones are not copied.
+const SMALL: usize = 16 * 1024;
 
 /// A status, headers and a body.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: Bytes,
-}
-
-/// A video as JSON, open at its end so that `extra_fields` can follow.
-#[derive(Debug)]
-pub(super) struct VideoText {
-    /// The object without its closing brace.
-    open: Vec<u8>,
-    pub etag: String,
-    pub status: Status,
-    model: Option<String>,
-    deployment: Option<String>,
+    /// In pieces, so that a kept answer can be sent without copying it.
+    body: Vec<Bytes>,
 }
 
 /// What is particular to one answer with a video.
 pub(super) struct Answering<'a> {
+    pub spelling: Spelling<'a>,
     pub provider: &'a str,
     pub request_id: &'a str,
+    /// Of the exchange; zero when none was made.
     pub latency: Duration,
     /// When to ask again; `None` for a job that has ended.
     pub poll_after: Option<Duration>,
-    pub raw_request: Option<&'a RawValue>,
-    pub raw_response: Option<&'a RawValue>,
-}
-
-impl VideoText {
-    pub fn new(video: &Video<'_>, id: &VideoId, origin: &str) -> VideoText {
-        let content_url = format!("{origin}/v1/videos/{}/content?index=", utf8_percent_encode(id.as_str(), ID));
-        let body = VideoBody { id: id.as_str(), provider: id.provider(), video, content_url: &content_url };
-        // Writing to memory what has only strings for keys cannot fail.
-        let mut open = serde_json::to_vec(&body).unwrap_or_default();
-        let hash = digest::digest(&digest::SHA256, &open);
-        open.pop();
-        let mut etag = String::with_capacity(34);
-        etag.push('"');
-        for byte in hash.as_ref().iter().take(16) {
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
-        VideoText {
-            open,
-            etag,
-            status: video.status,
-            model: video.model.as_deref().map(str::to_owned),
-            deployment: video.deployment.as_deref().map(str::to_owned),
-        }
-    }
 }
 
 impl Answer {
     /// A video, or 304 for a client that holds it already.
-    pub fn video(text: &VideoText, answering: &Answering<'_>, is_held: bool) -> Answer {
+    pub fn video(told: &Told, answering: &Answering<'_>, holds: impl Fn(&str) -> bool) -> Answer {
+        let etag = told.text.etag(&answering.spelling);
         let mut headers = common_headers(answering.request_id);
-        headers.push((X_VIDGATE_CACHE, HeaderValue::from_static("off")));
-        push(&mut headers, ETAG, &text.etag);
+        headers.push((X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str())));
+        push(&mut headers, ETAG, &etag);
         if let Some(interval) = answering.poll_after {
             headers.push((POLL_AFTER, HeaderValue::from(millis(interval))));
         }
-        if is_held {
-            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
+        if let Some(credential) = &told.kept.credential {
+            push(&mut headers, X_VIDGATE_CREDENTIAL, credential);
+        }
+        if matches!(told.how, How::Hit | How::Stale) {
+            headers.push((AGE, HeaderValue::from(told.kept.said_at.elapsed().as_secs())));
+        }
+        if holds(&etag) {
+            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Vec::new() };
         }
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        let extra = ExtraFields {
-            request_type: "video_retrieve",
-            provider: answering.provider,
-            model_requested: text.model.as_deref(),
-            model_deployment: text.deployment.as_deref(),
-            latency: millis(answering.latency),
-            chunk_index: 0,
-            raw_request: answering.raw_request,
-            raw_response: answering.raw_response,
-        };
-        let extra = serde_json::to_vec(&extra).unwrap_or_else(|_| b"null".to_vec());
-        let mut body = Vec::with_capacity(text.open.len() + extra.len() + 20);
-        body.extend_from_slice(&text.open);
-        body.extend_from_slice(b",\"extra_fields\":");
-        body.extend_from_slice(&extra);
-        body.push(b'}');
-        Answer { status: StatusCode::OK, headers, body: body.into() }
+        let mut body = told.text.spelled(&answering.spelling);
+        body.push(extra_fields(told, answering));
+        Answer { status: StatusCode::OK, headers, body: in_one_piece(body) }
     }
 
     /// An error in the envelope, with the headers that go with its status.
@@ -118,26 +76,78 @@ impl Answer {
             _ => {}
         }
         let body = serde_json::to_vec(&Envelope::new(error, request_id, provider)).unwrap_or_default();
-        Answer { status: error.status(), headers, body: body.into() }
+        Answer { status: error.status(), headers, body: vec![body.into()] }
+    }
+
+    /// Bytes of the body.
+    pub fn len(&self) -> usize {
+        self.body.iter().map(Bytes::len).sum()
     }
 
     /// Writes it; for HEAD all but the body. With its length known, header and body leave in one packet.
     pub async fn write(self, session: &mut Session) -> pingora::Result<()> {
         let has_body = self.status != StatusCode::NOT_MODIFIED;
+        let length = self.len();
         let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
         for (name, value) in self.headers {
             header.append_header(name, value)?;
         }
         if has_body {
-            header.insert_header(CONTENT_LENGTH, self.body.len())?;
+            header.insert_header(CONTENT_LENGTH, length)?;
         }
         let sends_body = has_body && session.req_header().method != Method::HEAD;
         session.write_response_header(Box::new(header), !sends_body).await?;
         if sends_body {
-            session.write_response_body(Some(self.body), true).await?;
+            let last = self.body.len().saturating_sub(1);
+            for (at, piece) in self.body.into_iter().enumerate() {
+                session.write_response_body(Some(piece), at == last).await?;
+            }
         }
         Ok(())
     }
+}
+
+/// The end of the object: what is said about the answer rather than about the video.
+fn extra_fields(told: &Told, answering: &Answering<'_>) -> Bytes {
+    let model = told.text.model.as_deref();
+    let cache_id = format!("{:032x}", told.key.0);
+    let hit_type = match told.how {
+        How::Off | How::Miss => None,
+        How::Hit => Some("direct"),
+        How::Coalesced => Some("coalesced"),
+        How::Stale => Some("stale"),
+    };
+    let cache_debug = (told.how != How::Off).then_some(CacheDebug {
+        cache_hit: hit_type.is_some(),
+        cache_id: &cache_id,
+        hit_type,
+        requested_provider: answering.provider,
+        requested_model: model,
+        provider_used: answering.provider,
+        model_used: model,
+    });
+    let extra = ExtraFields {
+        request_type: "video_retrieve",
+        provider: answering.provider,
+        model_requested: model,
+        model_deployment: told.text.deployment.as_deref(),
+        latency: millis(answering.latency),
+        chunk_index: 0,
+        cache_debug,
+        raw_request: told.raw.request.as_deref(),
+        raw_response: told.raw.response.as_deref(),
+    };
+    let mut end = Vec::with_capacity(256);
+    end.extend_from_slice(b",\"extra_fields\":");
+    if serde_json::to_writer(&mut end, &extra).is_err() {
+        end.extend_from_slice(b"null");
+    }
+    end.push(b'}');
+    end.into()
+}
+
+fn in_one_piece(body: Vec<Bytes>) -> Vec<Bytes> {
+    if body.iter().map(Bytes::len).sum::<usize>() > SMALL { body } else { vec![body.concat().into()] }
 }
 
 fn common_headers(request_id: &str) -> Vec<(HeaderName, HeaderValue)> {

@@ -1,17 +1,20 @@
 //! One configured provider: its row, its address, its credentials, its limits.
 
-use super::{GatewayError, ProviderState};
-use crate::config::{BaseAddress, Credentials, ProviderEntry};
+use super::GatewayError;
+use super::poll::{Breaker, Holder, Holds};
+use crate::config::{BaseAddress, Credentials, Poll as PollSettings, ProviderEntry};
 use crate::providers::{BaseUrl, Call, Job, Provider};
 use crate::upstream::{Authenticator, Endpoint, Header, Limits, Outgoing, Trust};
 use crate::video::{ApiError, ErrorKind};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Addresses made from jobs' names that are remembered; there are fewer regions than this.
 const MAX_PLACES: usize = 128;
@@ -31,12 +34,38 @@ pub(super) struct Entry {
     /// Exchanges at once.
     pub slots: Semaphore,
     max_concurrent: usize,
+    pub breaker: Breaker,
+    pub holds: Holds,
+    pub poll: PollSettings,
     /// Answers whose state word nobody knew.
     pub unknown_states: AtomicU64,
     place: Place,
     headers: Vec<Header>,
     connect_timeout: Duration,
     trust: Trust,
+}
+
+/// How a provider is doing.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProviderState {
+    pub name: String,
+    pub kind: &'static str,
+    /// Exchanges under way.
+    pub in_flight: usize,
+    /// `closed`, `open` or `half_open`.
+    pub breaker: &'static str,
+    /// Credentials that the provider has asked not to use, and for how many seconds more.
+    pub held: Vec<Held>,
+    /// Answers so far whose state word nobody knew.
+    pub unknown_states: u64,
+}
+
+/// A credential that is not used for a while.
+#[derive(Debug, Clone, Serialize)]
+pub struct Held {
+    /// Its name in the config.
+    pub credential: String,
+    pub seconds: u64,
 }
 
 /// How calls are authenticated.
@@ -97,6 +126,9 @@ impl Entry {
             interval: settings.poll.interval,
             slots: Semaphore::new(max_concurrent),
             max_concurrent,
+            breaker: Breaker::new(settings.breaker.clone()),
+            holds: Holds::default(),
+            poll: settings.poll.clone(),
             unknown_states: AtomicU64::new(0),
             place,
             headers: own_headers(settings).map_err(|why| fault("headers", why))?,
@@ -106,12 +138,29 @@ impl Entry {
     }
 
     pub fn state(&self) -> ProviderState {
+        let now = Instant::now();
         ProviderState {
             name: self.name.clone(),
             kind: self.row.kind,
             in_flight: self.max_concurrent.saturating_sub(self.slots.available_permits()),
+            breaker: self.breaker.shown(now),
+            held: self.held(now),
             unknown_states: self.unknown_states.load(Ordering::Relaxed),
         }
+    }
+
+    /// The holds on our own credentials; those of clients are theirs.
+    fn held(&self, now: Instant) -> Vec<Held> {
+        let names: Vec<String> = match &self.means {
+            Means::None => vec!["none".to_owned()],
+            Means::Forward => Vec::new(),
+            Means::Keys(keys) => keys.iter().map(|key| key.name().to_string()).collect(),
+        };
+        let held = names.into_iter().enumerate().filter_map(|(index, credential)| {
+            let hold = self.holds.on(Holder::Own(index), now)?;
+            Some(Held { credential, seconds: (hold.until - now).as_secs() + 1 })
+        });
+        held.collect()
     }
 
     pub fn forwards(&self) -> bool {

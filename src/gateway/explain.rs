@@ -44,7 +44,7 @@ impl Gateway {
         let credentials = match &entry.means {
             Means::None => Vec::new(),
             Means::Forward => vec!["the client's own Authorization".to_owned()],
-            Means::Keys(keys) => keys.iter().map(|key| key.name().to_owned()).collect(),
+            Means::Keys(keys) => keys.iter().map(|key| key.name().to_string()).collect(),
         };
         headers.extend(match &entry.means {
             Means::None => None,

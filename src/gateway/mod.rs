@@ -11,16 +11,20 @@ mod caller;
 mod entry;
 mod explain;
 mod keys;
+mod poll;
 mod raw;
 mod redact;
 mod retrieve;
+mod text;
 
+pub use entry::ProviderState;
 pub use explain::Explanation;
 pub use keys::KeyUse;
+pub use poll::CacheState;
 
 use crate::config::{BareIds, Settings};
 use crate::providers::Job;
-use crate::upstream::{Client, TrustError};
+use crate::upstream::TrustError;
 use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
 use answer::Answer;
 use caller::Caller;
@@ -28,7 +32,7 @@ use entry::Entry;
 use http::Method;
 use keys::ClientKeys;
 use pingora::proxy::Session;
-use serde::Serialize;
+use poll::Polling;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,8 +44,8 @@ const PREFIX: &[u8] = b"/v1/videos/";
 
 /// Answers requests for videos; everything else is left alone. One for the process, shared by all requests.
 pub struct Gateway {
-    client: Client,
-    entries: BTreeMap<String, Entry>,
+    polling: Arc<Polling>,
+    entries: BTreeMap<String, Arc<Entry>>,
     keys: ClientKeys,
     public_url: Option<String>,
     bare_ids: BareIds,
@@ -93,19 +97,10 @@ pub struct Answered {
     pub error: Option<String>,
     /// The state of the job that was answered.
     pub job_status: Option<Status>,
-    /// How long the provider took.
+    /// `x-vidgate-cache` of an answer with a video.
+    pub cache: Option<&'static str>,
+    /// How long it took to get an answer from the provider or the cache.
     pub upstream: Option<Duration>,
-}
-
-/// How a provider is doing.
-#[derive(Debug, Clone, Serialize)]
-pub struct ProviderState {
-    pub name: String,
-    pub kind: &'static str,
-    /// Exchanges under way.
-    pub in_flight: usize,
-    /// Answers so far whose state word nobody knew.
-    pub unknown_states: u64,
 }
 
 /// A place in the house; it is given back when it is dropped.
@@ -139,10 +134,10 @@ impl Gateway {
     pub fn new(settings: &Settings) -> Result<Gateway, GatewayError> {
         let mut entries = BTreeMap::new();
         for provider in &settings.providers {
-            entries.insert(provider.name.clone(), Entry::new(provider)?);
+            entries.insert(provider.name.clone(), Arc::new(Entry::new(provider)?));
         }
         Ok(Gateway {
-            client: Client::default(),
+            polling: Arc::new(Polling::new(&settings.poll_cache)),
             entries,
             keys: ClientKeys::new(&settings.client_auth),
             public_url: settings.public_url.clone(),
@@ -208,12 +203,17 @@ impl Gateway {
 
     /// How each provider is doing, for the operator.
     pub fn provider_states(&self) -> Vec<ProviderState> {
-        self.entries.values().map(Entry::state).collect()
+        self.entries.values().map(|entry| entry.state()).collect()
+    }
+
+    /// How the poll cache is doing, for the operator.
+    pub fn cache_state(&self) -> CacheState {
+        self.polling.state()
     }
 
     async fn write(&self, session: &mut Session, answer: Answer, mut answered: Answered) -> pingora::Result<Outcome> {
         answered.status = answer.status.as_u16();
-        answered.bytes = answer.body.len();
+        answered.bytes = answer.len();
         answer.write(session).await?;
         Ok(Outcome::Answered(answered))
     }
@@ -265,7 +265,7 @@ impl Gateway {
     }
 
     /// The provider that an id names, and its job by the provider's own name, checked.
-    fn entry_and_job<'a>(&'a self, id: &VideoId, name: &'a str) -> Result<(&'a Entry, Job<'a>), ApiError> {
+    fn entry_and_job<'a>(&'a self, id: &VideoId, name: &'a str) -> Result<(&'a Arc<Entry>, Job<'a>), ApiError> {
         let entry = self.entries.get(id.provider()).ok_or_else(|| self.unknown_provider(id.provider()))?;
         let job = entry.row.job.check(name).ok_or_else(|| {
             let form = entry.row.job.form;

@@ -28,6 +28,7 @@ impl Line<'_> {
             provider = answered.and_then(|a| a.provider.as_deref()),
             key = answered.and_then(|a| a.key.as_deref()),
             job = answered.and_then(|a| a.job_status).map(|status| status.as_str()),
+            cache = answered.and_then(|a| a.cache),
             upstream_ms = answered.and_then(|a| a.upstream).map(millis),
             bytes = answered.map(|a| a.bytes),
             error = answered.and_then(|a| a.error.as_deref()),

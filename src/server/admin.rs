@@ -40,6 +40,7 @@ impl Admin {
             "ready": self.life.is_ready(),
             "draining": self.life.is_draining(),
             "in_flight": self.life.in_flight(),
+            "poll_cache": self.gateway.cache_state(),
             "providers": self.gateway.provider_states(),
         })
     }

@@ -19,7 +19,7 @@ const ENTRA_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 
 /// One credential of one provider, with the token that was minted from it.
 pub struct Authenticator {
-    name: String,
+    name: Arc<str>,
     /// The cloud projects that it may reach; `None` where nobody knows.
     projects: Option<Vec<String>>,
     means: Means,
@@ -43,7 +43,7 @@ impl Authenticator {
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
         };
         Ok(Authenticator {
-            name: credential.name.clone(),
+            name: credential.name.as_str().into(),
             projects: credential.project.clone(),
             means,
             secrets: credential.fields.clone(),
@@ -51,8 +51,8 @@ impl Authenticator {
     }
 
     /// The credential's name in the config.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Whether a job that lies in this cloud project may be asked for with this credential.

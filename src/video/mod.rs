@@ -17,4 +17,4 @@ pub use link::{content_type_of, signed_until, without_query};
 pub use object::{ContentFilter, JobError, Lifetime, Media, Source, Video};
 pub use size::{Size, seconds_from_number, seconds_from_text};
 pub use status::Status;
-pub use wire::{ExtraFields, VideoBody};
+pub use wire::{CacheDebug, ExtraFields, VideoBody};

@@ -26,10 +26,29 @@ pub struct ExtraFields<'a> {
     /// Milliseconds that the exchange with the provider took; 0 when there was none.
     pub latency: u64,
     pub chunk_index: u32,
+    /// When the poll cache took part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_debug: Option<CacheDebug<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_request: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_response: Option<&'a RawValue>,
+}
+
+/// What the poll cache had to do with an answer.
+#[derive(Debug, Serialize)]
+pub struct CacheDebug<'a> {
+    /// No exchange was made for this request.
+    pub cache_hit: bool,
+    /// Names the entry; it says nothing about the job.
+    pub cache_id: &'a str,
+    /// `direct`, `coalesced` or `stale`, for a hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hit_type: Option<&'static str>,
+    pub requested_provider: &'a str,
+    pub requested_model: Option<&'a str>,
+    pub provider_used: &'a str,
+    pub model_used: Option<&'a str>,
 }
 
 impl Serialize for VideoBody<'_> {

@@ -1,0 +1,315 @@
+//! One poll at the provider: with which credentials, which calls, and what the reply means.
+
+use super::{Holder, Record, SHORT_WAIT};
+use crate::config::BaseAddress;
+use crate::gateway::entry::{Entry, Means};
+use crate::gateway::raw;
+use crate::gateway::redact::Redactor;
+use crate::gateway::text::VideoText;
+use crate::providers::{Job, Reply, Step};
+use crate::upstream::{Authenticator, Client, Header};
+use crate::video::{ApiError, ErrorKind, Media, Source, Video};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Everything that a poll needs, owned, so that it can outlive the client who caused it.
+pub(in crate::gateway) struct Poll {
+    pub entry: Arc<Entry>,
+    /// The provider's own name for the job, accepted by its rule.
+    pub job: String,
+    /// The client's own, for a provider that is asked with it.
+    pub authorization: Option<HeaderValue>,
+    /// Who is held when the provider says wait, where that is the client.
+    pub client: Option<Holder>,
+    pub request_id: String,
+    pub traceparent: Option<HeaderValue>,
+    pub deadline: Instant,
+    /// Raw request and raw response are wanted and allowed.
+    pub wants_raw: (bool, bool),
+}
+
+/// What a provider said.
+pub(in crate::gateway) struct Polled {
+    pub text: VideoText,
+    pub latency: Duration,
+    pub credential: Option<Arc<str>>,
+    pub credential_index: u16,
+    pub raw: Raw,
+}
+
+/// The provider's side of an answer.
+#[derive(Debug, Clone, Default)]
+pub(in crate::gateway) struct Raw {
+    pub request: Option<Arc<RawValue>>,
+    pub response: Option<Arc<RawValue>>,
+}
+
+/// A credential at work.
+struct Worker<'a> {
+    auth: Option<Header>,
+    redactor: Redactor,
+    key: Option<&'a Authenticator>,
+    index: u16,
+}
+
+impl Poll {
+    /// What sets apart polls whose answers must not be shared: the client's own credential.
+    pub fn identity(&self) -> &[u8] {
+        self.authorization.as_ref().map_or(b"", HeaderValue::as_bytes)
+    }
+
+    pub fn is_cached(&self) -> bool {
+        self.entry.poll.cache && self.wants_raw == (false, false)
+    }
+
+    /// Fails when every credential that could be used is held.
+    pub fn check_holds(&self) -> Result<(), ApiError> {
+        let now = Instant::now();
+        let mut holders = match &self.entry.means {
+            Means::None => vec![Holder::Own(0)],
+            Means::Forward => self.client.into_iter().collect(),
+            Means::Keys(keys) => (0..keys.len()).map(Holder::Own).collect(),
+        };
+        let first_free = holders.iter().position(|holder| self.entry.holds.on(*holder, now).is_none());
+        if first_free.is_some() {
+            return Ok(());
+        }
+        let soonest =
+            holders.drain(..).filter_map(|holder| self.entry.holds.on(holder, now)).min_by_key(|hold| hold.until);
+        match soonest {
+            None => Ok(()),
+            Some(hold) => {
+                let detail = "{p} has asked to be left alone for a while.";
+                Err(ApiError::because(hold.kind, detail).with_retry_after(Some(hold.until - now)))
+            }
+        }
+    }
+
+    /// Polls with the credential that knows the job, else with all in their order until one does.
+    pub async fn make(&self, client: &Client, record: Option<Record>) -> Result<Polled, ApiError> {
+        let Some(job) = self.entry.row.job.check(&self.job) else { return Err(ApiError::new(ErrorKind::Internal)) };
+        match &self.entry.means {
+            Means::None => {
+                let worker =
+                    Worker { auth: None, redactor: Redactor::new(self.configured_secrets()), key: None, index: 0 };
+                self.work(client, &job, record, &worker, Holder::Own(0)).await
+            }
+            Means::Forward => self.make_as_the_client(client, &job, record).await,
+            Means::Keys(keys) => self.make_with_keys(client, &job, record, keys).await,
+        }
+    }
+
+    async fn make_with_keys(
+        &self,
+        client: &Client,
+        job: &Job<'_>,
+        record: Option<Record>,
+        keys: &[Authenticator],
+    ) -> Result<Polled, ApiError> {
+        let project = self.entry.row.job.project.and_then(|project| project(job));
+        let known = record.map(|record| usize::from(record.credential));
+        let mut order: Vec<(usize, &Authenticator)> = keys.iter().enumerate().collect();
+        order.sort_by_key(|(index, _)| Some(*index) != known);
+        let (mut verdict, mut held) = (None, None);
+        for (index, key) in order.into_iter().filter(|(_, key)| project.is_none_or(|project| key.reaches(project))) {
+            if let Some(hold) = self.entry.holds.on(Holder::Own(index), Instant::now()) {
+                held = Some(hold);
+                continue;
+            }
+            match self.make_with_key(client, job, record, index, key).await {
+                Err(error) if is_unknown_to_key(&error) => verdict = Some(more_telling(verdict, error)),
+                result => return result,
+            }
+        }
+        if let Some(hold) = held {
+            // The one that is held might know the job, so nobody can say that it is not found.
+            let detail = "{p} has asked to be left alone for a while by a credential that may know the job.";
+            let wait = hold.until.saturating_duration_since(Instant::now());
+            return Err(ApiError::because(hold.kind, detail).with_retry_after(Some(wait)));
+        }
+        Err(verdict.unwrap_or_else(|| {
+            let detail = "The job lies in a project that no credential of {p} reaches.";
+            ApiError::because(ErrorKind::InvalidVideoId, detail).with_param("video_id")
+        }))
+    }
+
+    async fn make_with_key(
+        &self,
+        client: &Client,
+        job: &Job<'_>,
+        record: Option<Record>,
+        index: usize,
+        key: &Authenticator,
+    ) -> Result<Polled, ApiError> {
+        let auth = timeout_at(self.deadline, key.header(client, self.deadline))
+            .await
+            .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
+        let secrets = key.secrets().into_iter().map(|secret| secret.expose().to_owned());
+        let redactor = Redactor::new(secrets.chain(self.configured_secrets()));
+        let auth = auth.map_err(|mut error| {
+            redactor.error(&mut error);
+            error
+        })?;
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        let worker = Worker { auth: Some(auth), redactor, key: Some(key), index };
+        let result = self.work(client, job, record, &worker, Holder::Own(index.into())).await;
+        if result.as_ref().is_err_and(|error| error.kind == ErrorKind::UpstreamAuthFailed) {
+            key.forget_token();
+        }
+        result
+    }
+
+    async fn make_as_the_client(
+        &self,
+        client: &Client,
+        job: &Job<'_>,
+        record: Option<Record>,
+    ) -> Result<Polled, ApiError> {
+        let (Some(value), Some(holder)) = (&self.authorization, self.client) else {
+            return Err(ApiError::new(ErrorKind::Internal));
+        };
+        let text = value.to_str().unwrap_or_default().to_owned();
+        let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
+        let redactor = Redactor::new([text, token].into_iter().chain(self.configured_secrets()));
+        let mut value = value.clone();
+        value.set_sensitive(true);
+        let worker = Worker { auth: Some((AUTHORIZATION, value)), redactor, key: None, index: 0 };
+        self.work(client, job, record, &worker, holder).await.map_err(|mut error| {
+            // It is the client's credential that was refused, so it is the client who must hear of it.
+            if error.kind == ErrorKind::UpstreamAuthFailed && error.said.is_some() {
+                error.kind = ErrorKind::ClientAuthRefused;
+            }
+            error
+        })
+    }
+
+    /// Makes the calls with one credential, and holds it when the provider says so.
+    async fn work(
+        &self,
+        client: &Client,
+        job: &Job<'_>,
+        record: Option<Record>,
+        worker: &Worker<'_>,
+        holder: Holder,
+    ) -> Result<Polled, ApiError> {
+        let mut result = self.calls(client, job, record, worker).await;
+        if let Err(error) = &mut result {
+            worker.redactor.error(error);
+            let waits = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::UpstreamUnavailable);
+            if let Some(wait) = error.retry_after.filter(|wait| waits && *wait > SHORT_WAIT) {
+                self.entry.holds.hold(holder, error.kind, wait, Instant::now());
+            }
+        }
+        result
+    }
+
+    async fn calls(
+        &self,
+        client: &Client,
+        job: &Job<'_>,
+        record: Option<Record>,
+        worker: &Worker<'_>,
+    ) -> Result<Polled, ApiError> {
+        let entry = &self.entry;
+        let endpoint = entry.endpoint(job)?;
+        let own = endpoint.address();
+        let mut call = (entry.row.request)(job);
+        let mut replies: Vec<Reply> = Vec::with_capacity(1);
+        let started = Instant::now();
+        loop {
+            let path = format!("{}{}", own.path, call.path);
+            let outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(worker.auth.clone()));
+            let reply = client.exchange(&endpoint, &outgoing, &entry.limits, self.deadline).await?;
+            let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
+            replies.push(reply);
+            match entry.row.translate(job, &replies) {
+                Step::Then(next) => call = next,
+                Step::Failed(error) => return Err(error),
+                Step::Done(mut video) => {
+                    note_unknown_state(entry, &video);
+                    worker.redactor.video(&mut video);
+                    if entry.row.own_links_need_credentials {
+                        guard_own_links(&mut video, own);
+                    }
+                    let floor = record.map_or(0, |record| record.progress);
+                    video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
+                    let reply = replies.last().filter(|_| self.wants_raw.1);
+                    let received = reply.and_then(|reply| raw::response(reply, &worker.redactor));
+                    return Ok(Polled {
+                        text: VideoText::new(&video, &entry.name),
+                        latency: started.elapsed(),
+                        credential: worker.key.map(Authenticator::name),
+                        credential_index: worker.index,
+                        raw: Raw { request: sent.flatten().map(Into::into), response: received.map(Into::into) },
+                    });
+                }
+            }
+        }
+    }
+
+    fn more_headers(&self, auth: Option<Header>) -> Vec<Header> {
+        let mut headers = Vec::with_capacity(3);
+        headers.extend(auth);
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.push((HeaderName::from_static("x-request-id"), id));
+        }
+        if let Some(trace) = &self.traceparent {
+            headers.push((HeaderName::from_static("traceparent"), trace.clone()));
+        }
+        headers
+    }
+
+    fn configured_secrets(&self) -> impl Iterator<Item = String> {
+        self.entry.header_secrets().filter_map(|value| value.to_str().ok()).map(str::to_owned)
+    }
+}
+
+/// Whether another credential might know the job.
+fn is_unknown_to_key(error: &ApiError) -> bool {
+    matches!(error.kind, ErrorKind::VideoNotFound | ErrorKind::UpstreamAuthFailed)
+}
+
+/// "Not found" says more than "not allowed": a credential that works has looked.
+fn more_telling(before: Option<ApiError>, now: ApiError) -> ApiError {
+    match before {
+        Some(before) if before.kind == ErrorKind::VideoNotFound => before,
+        Some(before) if now.kind != ErrorKind::VideoNotFound => before,
+        _ => now,
+    }
+}
+
+fn url(own: &BaseAddress, path: &str) -> String {
+    let base = own.to_string();
+    let origin = base.strip_suffix(own.path.as_str()).unwrap_or(&base);
+    format!("{origin}{path}")
+}
+
+/// A link on the API's own host leads nowhere without our credentials: the client gets ours instead.
+fn guard_own_links(video: &mut Video<'_>, own: &BaseAddress) {
+    for Media { source, .. } in &mut video.videos {
+        if let Source::Link(link) = source {
+            let parsed = url::Url::parse(link).ok();
+            let is_own = parsed.is_some_and(|link| {
+                link.host_str().map(|host| host.trim_matches(['[', ']'])) == Some(own.host.as_str())
+                    && link.port_or_known_default() == Some(own.port)
+            });
+            if is_own {
+                *source = Source::Guarded(std::mem::take(link));
+            }
+        }
+    }
+}
+
+/// One line and one count for a state that nobody knew; the job goes on being polled.
+fn note_unknown_state(entry: &Entry, video: &Video<'_>) {
+    if let Some(word) = &video.unknown_state {
+        entry.unknown_states.fetch_add(1, Ordering::Relaxed);
+        let word: String = word.chars().take(64).collect();
+        tracing::warn!(provider = entry.name, state = word, "an unknown state is answered as in_progress");
+    }
+}

@@ -1,0 +1,175 @@
+//! A video as JSON, kept so that it can be answered under any spelling of its id without being written anew.
+
+use crate::video::{Source, Status, Video, VideoBody};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::digest;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use uuid::Uuid;
+
+/// What of an id stays as it is in a path: unreserved characters, and the colon and slashes that ids are made of.
+const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/');
+
+/// Stands for the start of our own content links while the JSON is written. It is drawn at start, so that no
+/// provider's text can hold it.
+static MARK: LazyLock<String> = LazyLock::new(|| format!("content-{}-", Uuid::new_v4().simple()));
+
+/// The JSON of a video without its `extra_fields` and closing brace, in pieces: the id goes between the first two, the
+/// start of a content link between all others.
+#[derive(Debug)]
+pub(super) struct VideoText {
+    pieces: Vec<Bytes>,
+    /// Of all pieces.
+    digest: u128,
+    pub status: Status,
+    pub progress: u8,
+    /// Unix seconds; when the result stops being downloadable.
+    pub expires_at: Option<i64>,
+    pub model: Option<String>,
+    pub deployment: Option<String>,
+}
+
+/// How one client asks for a video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spelling<'a> {
+    /// The id as the client wrote it, decoded once.
+    pub id: &'a str,
+    /// `scheme://host` of our own links.
+    pub origin: &'a str,
+}
+
+impl VideoText {
+    pub fn new(video: &Video<'_>, provider: &str) -> VideoText {
+        let body = VideoBody { id: "", provider, video, content_url: &MARK };
+        // Writing to memory what has only strings for keys cannot fail.
+        let mut json = serde_json::to_vec(&body).unwrap_or_default();
+        json.pop();
+        let hash = digest::digest(&digest::SHA256, &json);
+        let digest = hash.as_ref().first_chunk().copied().map_or(0, u128::from_be_bytes);
+        let marks = video.videos.iter().filter(|media| matches!(media.source, Source::Guarded(_))).count();
+        VideoText {
+            pieces: pieces(Bytes::from(json), marks),
+            digest,
+            status: video.status,
+            progress: video.percent(),
+            expires_at: video.expires_at,
+            model: video.model.as_deref().map(str::to_owned),
+            deployment: video.deployment.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// Bytes of the kept JSON.
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// The JSON for one spelling, still open at its end. Only what differs is written; the pieces are shared.
+    pub fn spelled(&self, spelling: &Spelling<'_>) -> Vec<Bytes> {
+        let mut all = Vec::with_capacity(self.pieces.len() * 2);
+        for (at, piece) in self.pieces.iter().enumerate() {
+            match at {
+                0 => {}
+                1 => all.push(Bytes::from(escaped(spelling.id))),
+                _ => all.push(Bytes::from(escaped(&spelling.content_url()))),
+            }
+            all.push(piece.clone());
+        }
+        all
+    }
+
+    /// A strong entity tag: it changes with the JSON and with the spelling, and with nothing else.
+    pub fn etag(&self, spelling: &Spelling<'_>) -> String {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&self.digest.to_be_bytes());
+        for part in [spelling.id, "\0", spelling.origin] {
+            hash.update(part.as_bytes());
+        }
+        let mut etag = String::with_capacity(34);
+        etag.push('"');
+        for byte in hash.finish().as_ref().iter().take(16) {
+            let _ = write!(etag, "{byte:02x}");
+        }
+        etag.push('"');
+        etag
+    }
+}
+
+impl Spelling<'_> {
+    fn content_url(&self) -> String {
+        format!("{}/v1/videos/{}/content?index=", self.origin, utf8_percent_encode(self.id, ID))
+    }
+}
+
+/// Cuts the JSON after `{"id":"` and around each mark.
+fn pieces(json: Bytes, marks: usize) -> Vec<Bytes> {
+    let mut rest = json;
+    let mut pieces = vec![rest.split_to(rest.len().min("{\"id\":\"".len()))];
+    for _ in 0..marks {
+        let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK.as_bytes()) else { break };
+        pieces.push(rest.split_to(at));
+        let _mark = rest.split_to(MARK.len());
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Text as it stands inside a JSON string.
+fn escaped(text: &str) -> String {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        return text.to_owned();
+    }
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::Media;
+
+    fn text(videos: Vec<Media<'_>>) -> VideoText {
+        let mut video = Video::new(Status::Completed);
+        video.videos = videos;
+        VideoText::new(&video, "openai")
+    }
+
+    fn spelled(text: &VideoText, id: &str) -> serde_json::Value {
+        let spelling = Spelling { id, origin: "https://v.test" };
+        let mut json: Vec<u8> = text.spelled(&spelling).concat();
+        json.push(b'}');
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    #[test]
+    fn the_id_and_our_links_are_put_in_for_each_client() {
+        let text = text(vec![
+            Media::guarded("/a"),
+            Media::from_link("https://cdn.test/b.mp4".into()).unwrap(),
+            Media::guarded("gs://b/c"),
+        ]);
+        let video = spelled(&text, "a%2Fb:openai");
+        assert_eq!(video["id"], "a%2Fb:openai");
+        let links: Vec<_> = (0..3).map(|at| video["videos"][at]["url"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(
+            links,
+            [
+                "https://v.test/v1/videos/a%252Fb:openai/content?index=0",
+                "https://cdn.test/b.mp4",
+                "https://v.test/v1/videos/a%252Fb:openai/content?index=2",
+            ]
+        );
+        assert_eq!(spelled(&text, "say \"x\"\\")["id"], "say \"x\"\\");
+    }
+
+    #[test]
+    fn the_tag_changes_with_the_text_and_with_the_spelling() {
+        let (one, other) = (text(vec![]), text(vec![Media::guarded("/a")]));
+        let spelling = Spelling { id: "x:openai", origin: "http://a" };
+        assert_eq!(one.etag(&spelling), text(vec![]).etag(&spelling));
+        assert_ne!(one.etag(&spelling), other.etag(&spelling));
+        for changed in [Spelling { id: "y:openai", ..spelling }, Spelling { origin: "http://b", ..spelling }] {
+            assert_ne!(one.etag(&spelling), one.etag(&changed));
+        }
+    }
+}
