@@ -54,6 +54,8 @@ impl Gateway {
             traceparent: caller.traceparent().cloned(),
             deadline: Instant::now() + entry.timeout,
             wants_raw: (wants("x-bf-send-back-raw-request"), wants("x-bf-send-back-raw-response")),
+            #[cfg(test)]
+            script: None,
         })
     }
 }

@@ -31,6 +31,9 @@ pub(in crate::gateway) struct Poll {
     pub deadline: Instant,
     /// Raw request and raw response are wanted and allowed.
     pub wants_raw: (bool, bool),
+    /// Speaks for the provider in tests of the rules.
+    #[cfg(test)]
+    pub script: Option<super::simulation::Script>,
 }
 
 /// What a provider said.
@@ -92,6 +95,10 @@ impl Poll {
 
     /// Polls with the credential that knows the job, else with all in their order until one does.
     pub async fn make(&self, client: &Client, record: Option<Record>) -> Result<Polled, ApiError> {
+        #[cfg(test)]
+        if let Some(script) = &self.script {
+            return script.speak(&self.entry.name, record);
+        }
         let Some(job) = self.entry.row.job.check(&self.job) else { return Err(ApiError::new(ErrorKind::Internal)) };
         match &self.entry.means {
             Means::None => {
@@ -236,17 +243,12 @@ impl Poll {
                     if entry.row.own_links_need_credentials {
                         guard_own_links(&mut video, own);
                     }
-                    let floor = record.map_or(0, |record| record.progress);
-                    video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
                     let reply = replies.last().filter(|_| self.wants_raw.1);
                     let received = reply.and_then(|reply| raw::response(reply, &worker.redactor));
-                    return Ok(Polled {
-                        text: VideoText::new(&video, &entry.name),
-                        latency: started.elapsed(),
-                        credential: worker.key.map(Authenticator::name),
-                        credential_index: worker.index,
-                        raw: Raw { request: sent.flatten().map(Into::into), response: received.map(Into::into) },
-                    });
+                    let raw = Raw { request: sent.flatten().map(Into::into), response: received.map(Into::into) };
+                    let polled = Polled::new(*video, &entry.name, record, started.elapsed());
+                    let credential = worker.key.map(Authenticator::name);
+                    return Ok(Polled { credential, credential_index: worker.index, raw, ..polled });
                 }
             }
         }
@@ -266,6 +268,16 @@ impl Poll {
 
     fn configured_secrets(&self) -> impl Iterator<Item = String> {
         self.entry.header_secrets().filter_map(|value| value.to_str().ok()).map(str::to_owned)
+    }
+}
+
+impl Polled {
+    /// What a settled video comes to; its progress never falls below what was answered before.
+    pub fn new(mut video: Video<'_>, provider: &str, before: Option<Record>, latency: Duration) -> Polled {
+        let floor = before.map_or(0, |record| record.progress);
+        video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
+        let text = VideoText::new(&video, provider);
+        Polled { text, latency, credential: None, credential_index: 0, raw: Raw::default() }
     }
 }
 

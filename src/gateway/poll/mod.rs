@@ -10,6 +10,8 @@ mod cache;
 mod exchange;
 mod holds;
 mod records;
+#[cfg(test)]
+mod simulation;
 
 pub(super) use breaker::{Breaker, Verdict};
 pub(super) use cache::{Kept, Known, PollCache};
