@@ -18,8 +18,9 @@ pub(in crate::gateway) struct Breaker {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Failures since the last success.
+    /// Failures since the last success, of exchanges that began after it.
     in_a_row: u32,
+    last_good: Option<Instant>,
     parts: VecDeque<Part>,
 }
 
@@ -53,7 +54,7 @@ pub(in crate::gateway) enum Verdict {
 impl Breaker {
     /// Without settings it never opens.
     pub fn new(settings: Option<Settings>) -> Breaker {
-        Breaker { settings, state: Mutex::new(State { phase: Phase::Closed, in_a_row: 0, parts: VecDeque::new() }) }
+        Breaker { settings, state: Mutex::new(State::closed()) }
     }
 
     /// Asks to make an exchange. After an open phase, one caller is let through to probe.
@@ -74,11 +75,11 @@ impl Breaker {
         }
     }
 
-    /// Tells how an exchange went.
-    pub fn tell(&self, now: Instant, good: bool) {
+    /// Tells how an exchange went that began at `began`.
+    pub fn tell(&self, began: Instant, now: Instant, good: bool) {
         let Some(settings) = &self.settings else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count(settings, now, good);
+        state.count(settings, began, now, good);
         let opens = match state.phase {
             Phase::HalfOpen { .. } => !good,
             Phase::Closed => state.is_over(settings),
@@ -88,7 +89,7 @@ impl Breaker {
         if opens {
             state.phase = Phase::Open { until: now + settings.open_for };
         } else if good && state.phase != Phase::Closed {
-            *state = State { phase: Phase::Closed, in_a_row: 0, parts: VecDeque::new() };
+            *state = State { last_good: Some(now), ..State::closed() };
         }
     }
 
@@ -103,8 +104,17 @@ impl Breaker {
 }
 
 impl State {
-    fn count(&mut self, settings: &Settings, now: Instant, good: bool) {
-        self.in_a_row = if good { 0 } else { self.in_a_row.saturating_add(1) };
+    fn closed() -> State {
+        State { phase: Phase::Closed, in_a_row: 0, last_good: None, parts: VecDeque::new() }
+    }
+
+    fn count(&mut self, settings: &Settings, began: Instant, now: Instant, good: bool) {
+        if good {
+            (self.in_a_row, self.last_good) = (0, Some(now));
+        } else if self.last_good.is_none_or(|last| began >= last) {
+            // Calls that hang from one moment on all run out together; the provider may have answered well since.
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
         self.parts.retain(|part| now < part.start + settings.window);
         let length = settings.window / PARTS;
         if self.parts.back().is_none_or(|part| now >= part.start + length) {
@@ -139,12 +149,26 @@ mod tests {
         }))
     }
 
+    /// An exchange that took no time.
+    fn tell(breaker: &Breaker, good: bool) {
+        breaker.tell(Instant::now(), Instant::now(), good);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_hung_before_the_last_good_one_are_not_failures_in_a_row() {
+        let (breaker, began) = (breaker(), Instant::now());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        (0..100).for_each(|_| tell(&breaker, true));
+        (0..50).for_each(|_| breaker.tell(began, Instant::now(), false));
+        assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn it_opens_on_failures_in_a_row_and_closes_after_a_good_probe() {
         let breaker = breaker();
         for _ in 0..5 {
             assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
-            breaker.tell(Instant::now(), false);
+            tell(&breaker, false);
         }
         assert_eq!(breaker.ask(Instant::now()), Verdict::Wait(Duration::from_secs(10)));
         assert_eq!(breaker.shown(Instant::now()), "open");
@@ -152,12 +176,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
         assert!(matches!(breaker.ask(Instant::now()), Verdict::Wait(_)), "only one probe at a time");
-        breaker.tell(Instant::now(), false);
+        tell(&breaker, false);
         assert!(matches!(breaker.ask(Instant::now()), Verdict::Wait(_)));
 
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
-        breaker.tell(Instant::now(), true);
+        tell(&breaker, true);
         assert_eq!(breaker.shown(Instant::now()), "closed");
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
     }
@@ -166,17 +190,17 @@ mod tests {
     async fn it_opens_on_a_share_of_failures_within_the_window_only() {
         let breaker = breaker();
         for _ in 0..4 {
-            breaker.tell(Instant::now(), false);
-            breaker.tell(Instant::now(), true);
+            tell(&breaker, false);
+            tell(&breaker, true);
         }
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go, "eight exchanges are not enough to judge");
         tokio::time::advance(Duration::from_secs(11)).await;
-        breaker.tell(Instant::now(), false);
-        breaker.tell(Instant::now(), true);
+        tell(&breaker, false);
+        tell(&breaker, true);
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go, "the old ones have fallen out");
         for _ in 0..4 {
-            breaker.tell(Instant::now(), true);
-            breaker.tell(Instant::now(), false);
+            tell(&breaker, true);
+            tell(&breaker, false);
         }
         assert!(matches!(breaker.ask(Instant::now()), Verdict::Wait(_)));
     }
@@ -184,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_never_reports_does_not_block_for_ever() {
         let breaker = breaker();
-        (0..5).for_each(|_| breaker.tell(Instant::now(), false));
+        (0..5).for_each(|_| tell(&breaker, false));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
         tokio::time::advance(Duration::from_secs(10)).await;
@@ -194,7 +218,7 @@ mod tests {
     #[test]
     fn without_settings_it_never_opens() {
         let breaker = Breaker::new(None);
-        (0..100).for_each(|_| breaker.tell(Instant::now(), false));
+        (0..100).for_each(|_| tell(&breaker, false));
         assert_eq!(breaker.ask(Instant::now()), Verdict::Go);
     }
 }

@@ -224,13 +224,14 @@ impl Polling {
             let detail = "As many calls to {p} are under way as max_concurrent allows.";
             return Err(ApiError::because(ErrorKind::Overloaded, detail));
         };
-        if let Verdict::Wait(wait) = entry.breaker.ask(Instant::now()) {
+        let began = Instant::now();
+        if let Verdict::Wait(wait) = entry.breaker.ask(began) {
             let detail = "{p} has failed so often that it is left alone for a while.";
             return Err(ApiError::because(ErrorKind::UpstreamUnavailable, detail).with_retry_after(Some(wait)));
         }
         let result = poll.make(&self.client, record).await;
         let is_failure = result.as_ref().is_err_and(|error| is_providers_failure(error.kind));
-        entry.breaker.tell(Instant::now(), !is_failure);
+        entry.breaker.tell(began, Instant::now(), !is_failure);
         let polled = result?;
         self.remember(key, record, &polled)?;
         Ok(polled)
