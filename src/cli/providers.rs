@@ -97,7 +97,9 @@ fn meaning(state: State) -> &'static str {
 
 fn lifetime(lifetime: Lifetime) -> String {
     match lifetime {
-        Lifetime::Unknown => "stay as long as the answer or the link itself says; else it is not known".to_owned(),
+        Lifetime::Unknown => {
+            "stay for a time that differs; `expires_at` says until when, where that is known".to_owned()
+        }
         Lifetime::FromCreation(time) => format!("stay for {} h after the job was made", time.as_secs() / 3600),
         Lifetime::FromCompletion(time) => format!("stay for {} h after the job ended", time.as_secs() / 3600),
     }
