@@ -28,7 +28,7 @@ enum Command {
     /// Read a config and say what it would do, or everything that is wrong with it (exit status 1).
     Check(ConfigFile),
     /// List the kinds of providers.
-    Providers,
+    Providers(providers::Arguments),
     /// Show which call a video id would cause, without making it. Credentials are shown as ***.
     Explain(explain::Arguments),
     /// Run simulated providers and a proxy in front of them. Needs no key and no network.
@@ -56,7 +56,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(file) => serve::run(&file.config),
         Command::Check(file) => check::run(&file.config),
-        Command::Providers => providers::run(),
+        Command::Providers(arguments) => providers::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

@@ -94,6 +94,7 @@ const fn row(kind: &'static str, base_url: BaseUrl, credentials: &'static [Crede
         result_lifetime: Lifetime::Unknown,
         link_hosts: &[],
         own_links_need_credentials: false,
+        states: &[],
         request,
         read,
     }

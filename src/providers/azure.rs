@@ -39,6 +39,7 @@ pub static AZURE: Provider = Provider {
     result_lifetime: Lifetime::FromCreation(Duration::from_secs(24 * 3600)),
     link_hosts: &[],
     own_links_need_credentials: true,
+    states: &[("video_…", openai::STATES), ("task_…", STATES)],
     request,
     read,
 };

@@ -5,8 +5,9 @@
 
 use super::google::{model_of, read_operation};
 use super::google_errors::http_error;
-use super::interactions::read_interaction;
+use super::interactions::{self, read_interaction};
 use super::job::{Job, JobRule, is_plain};
+use super::states::NO_WORDS;
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime, Video};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub static GEMINI: Provider = Provider {
     // Files answer with a redirect inside googleapis.com.
     link_hosts: &[".googleapis.com", ".googleusercontent.com"],
     own_links_need_credentials: true,
+    states: &[("models/…", NO_WORDS), ("interactions/…", interactions::STATES)],
     request,
     read,
 };

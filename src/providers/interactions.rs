@@ -16,7 +16,7 @@ use std::fmt;
 
 /// `InteractionStatus`. One that waits for its caller is not at an end. What an incomplete one has made is kept; without a
 /// video it has failed, see [`ENDS`].
-const STATES: States = &[
+pub const STATES: States = &[
     ("queued", State::Queued),
     ("in_progress", State::InProgress),
     ("requires_action", State::InProgress),

@@ -23,6 +23,7 @@ mod wire;
 
 pub use dialect::retry_after;
 pub use job::{Job, JobRule};
+pub use states::{State, States};
 pub use step::{Call, Reply, Step};
 
 use crate::video::Lifetime;
@@ -66,6 +67,8 @@ pub struct Provider {
     pub link_hosts: &'static [&'static str],
     /// Result links on the API's own host need the operator's credentials.
     pub own_links_need_credentials: bool,
+    /// The words for the states of its jobs; for each form of job names, where they differ, with that form before it.
+    pub states: &'static [(&'static str, States)],
     /// The first call for a job.
     pub request: fn(&Job<'_>) -> Call,
     /// What the replies so far say. The replies are in the order of the calls; the last one is new.

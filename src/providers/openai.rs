@@ -32,6 +32,7 @@ pub static OPENAI: Provider = Provider {
     result_lifetime: Lifetime::Unknown,
     link_hosts: &[],
     own_links_need_credentials: true,
+    states: &[("", STATES)],
     request,
     read,
 };

@@ -37,6 +37,7 @@ pub static REPLICATE: Provider = Provider {
     // <https://replicate.com/docs/reference/http#predictions.get>
     link_hosts: &["replicate.delivery", ".replicate.delivery"],
     own_links_need_credentials: false,
+    states: &[("", STATES)],
     request,
     read,
 };

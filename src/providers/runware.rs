@@ -36,6 +36,7 @@ pub static RUNWARE: Provider = Provider {
     // Results are on im.runware.ai and vm.runware.ai.
     link_hosts: &[".runware.ai"],
     own_links_need_credentials: false,
+    states: &[("", STATES)],
     request,
     read,
 };

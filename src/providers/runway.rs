@@ -35,6 +35,7 @@ pub static RUNWAY: Provider = Provider {
     // The samples of <https://docs.dev.runwayml.com/assets/outputs> are on CloudFront.
     link_hosts: &[".cloudfront.net"],
     own_links_need_credentials: false,
+    states: &[("", STATES)],
     request,
     read,
 };

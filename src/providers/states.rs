@@ -19,6 +19,9 @@ pub enum State {
 /// A provider's words, as it writes them.
 pub type States = &'static [(&'static str, State)];
 
+/// Answers that have no word for a state: they only say whether the job is done.
+pub const NO_WORDS: States = &[];
+
 impl<'a> Video<'a> {
     /// A job in the state that this word stands for. A word that is not in the table is `in_progress`, never an end.
     pub fn in_state(word: Cow<'a, str>, states: States) -> Video<'a> {

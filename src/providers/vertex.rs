@@ -6,6 +6,7 @@
 use super::google::{model_of, read_operation};
 use super::google_errors::http_error;
 use super::job::{Job, JobRule, is_plain};
+use super::states::NO_WORDS;
 use super::wire::json_string;
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime, Video};
@@ -38,6 +39,7 @@ pub static VERTEX: Provider = Provider {
     result_lifetime: Lifetime::Unknown,
     link_hosts: &[".googleapis.com"],
     own_links_need_credentials: true,
+    states: &[("", NO_WORDS)],
     request,
     read,
 };

@@ -1,0 +1,159 @@
+"""The OpenAI Python SDK against the demo: every example job, how jobs end, and how asking goes wrong.
+
+Usage: poll.py FILE, where FILE holds what `vidgate demo` printed. The last line is "N passed, N failed".
+"""
+
+import re
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+
+# The SDK calls its video API deprecated since OpenAI retires Sora; the format lives on in others' servers.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+STATUSES = ("queued", "in_progress", "completed", "failed")
+
+
+def read_demo(path):
+    """The base URL and the ids of the example jobs, from the curl lines."""
+    with open(path, encoding="utf-8") as file:
+        calls = re.findall(r"curl (http://\S+/v1)/videos/(\S+)", file.read())
+    assert calls, "the demo printed no example jobs"
+    return calls[0][0], [video_id for _, video_id in calls]
+
+
+def with_outcome(video_id, code):
+    """The same job with another outcome: the last two characters before the provider's name."""
+    job, provider = video_id.rsplit(":", 1)
+    return f"{job[:-2]}{code}:{provider}"
+
+
+def of(examples, provider):
+    return next(video_id for video_id in examples if video_id.endswith(f":{provider}"))
+
+
+def optional(value, kind):
+    return value is None or (isinstance(value, kind) and not isinstance(value, bool))
+
+
+def check_video(video, video_id):
+    """What is promised of every video object, in whatever state."""
+    assert isinstance(video, openai.types.Video), type(video)
+    assert video.id == video_id, f"asked for {video_id}, got {video.id}"
+    assert video.object == "video", video.object
+    assert video.status in STATUSES, video.status
+    assert type(video.progress) is int and 0 <= video.progress <= 100, video.progress
+    assert optional(video.seconds, str), video.seconds
+    assert optional(video.size, str), video.size
+    assert optional(video.model, str), video.model
+    assert optional(video.prompt, str), video.prompt
+    for field in ("created_at", "completed_at", "expires_at"):
+        assert optional(getattr(video, field), int), (field, getattr(video, field))
+    assert (video.error is not None) == (video.status == "failed"), video.error
+    assert isinstance(video.videos, list), video.videos
+    assert video.extra_fields["provider"] == video_id.rsplit(":", 1)[1], video.extra_fields
+
+
+def check_end(video, video_id, status, code):
+    check_video(video, video_id)
+    assert video.status == status, f"{video.status}, {video.error}"
+    if status == "completed":
+        assert video.progress == 100, video.progress
+        assert video.videos, "a completed job without a video"
+        assert all(item.get("url") or item.get("base64") for item in video.videos), video.videos
+    else:
+        assert isinstance(video.error.code, str) and video.error.code, video.error
+        assert isinstance(video.error.message, str) and video.error.message, video.error
+        assert code is None or video.error.code == code, video.error
+
+
+def retrieves(client, video_id):
+    """A job that nobody asked for before is not at its end."""
+    video = client.videos.retrieve(video_id)
+    check_video(video, video_id)
+    # Google's operations know no queue: they run from the start.
+    assert video.status in ("queued", "in_progress"), video.status
+    raw = client.videos.with_raw_response.retrieve(video_id)
+    assert raw.headers["openai-poll-after-ms"].isdigit(), raw.headers
+
+
+def polls(client, video_id, status, code=None):
+    check_end(client.videos.poll(video_id), video_id, status, code)
+
+
+def refuses(client, video_id, error, status, code):
+    """A code of `None` is the provider's own, whatever it is."""
+    try:
+        client.videos.retrieve(video_id)
+    except error as caught:
+        assert caught.status_code == status, caught.status_code
+        assert code is None or caught.code == code, caught.code
+        assert caught.type, caught.body
+        assert caught.request_id, "no x-request-id"
+        if status in (429, 503):
+            assert int(caught.response.headers["retry-after"]) >= 1
+        return
+    raise AssertionError(f"no {error.__name__}")
+
+
+def retries_by_itself(client, video_id):
+    """With its default retries the SDK gets over a first poll that is turned away."""
+    polls(client.with_options(max_retries=2), video_id, "completed")
+
+
+def cases(client, examples):
+    for video_id in examples:
+        # Another stem, so that this job is still fresh whenever its turn comes.
+        yield f"retrieve {video_id}", retrieves, (client, fresh(video_id))
+        yield f"poll {video_id}", polls, (client, video_id, "completed")
+        yield f"poll to a failure: {video_id}", polls, (client, with_outcome(video_id, "01"), "failed")
+        yield f"poll to moderation: {video_id}", polls, (client, with_outcome(video_id, "02"), "failed")
+        yield f"unknown: {video_id}", refuses, (
+            client, with_outcome(video_id, "44"), openai.NotFoundError, 404, "video_not_found")
+        yield f"rate limited: {video_id}", refuses, (
+            client, with_outcome(video_id, "49"), openai.RateLimitError, 429, "rate_limit_exceeded")
+    for provider in ("openai", "runway", "replicate"):
+        cancelled = with_outcome(of(examples, provider), "04")
+        yield f"poll to a cancellation: {cancelled}", polls, (client, cancelled, "failed", "cancelled")
+    openai_job = of(examples, "openai")
+    for outcome, error, status, code in (
+        ("40", openai.BadRequestError, 400, None),
+        ("41", openai.InternalServerError, 502, "upstream_auth_failed"),
+        ("50", openai.InternalServerError, 502, "upstream_error"),
+        ("53", openai.InternalServerError, 503, "upstream_unavailable"),
+        ("60", openai.InternalServerError, 502, "upstream_invalid_response"),
+    ):
+        yield f"refused with {outcome}", refuses, (client, with_outcome(openai_job, outcome), error, status, code)
+    yield "unknown provider", refuses, (client, "video_1:nobody", openai.BadRequestError, 400, "unknown_provider")
+    yield "no provider", refuses, (client, "video_1", openai.BadRequestError, 400, "invalid_video_id")
+    yield "first poll rate limited", retries_by_itself, (client, with_outcome(openai_job, "48"))
+    yield "first poll unavailable", retries_by_itself, (client, with_outcome(openai_job, "55"))
+
+
+def fresh(video_id):
+    """A job of the same form that no other case asks for: another character near the end of its name."""
+    job, provider = video_id.rsplit(":", 1)
+    other = "1" if job[-3] != "1" else "2"
+    return f"{job[:-3]}{other}{job[-2:]}:{provider}"
+
+
+def main():
+    base_url, examples = read_demo(sys.argv[1])
+    client = openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=30)
+    print(f"openai {openai.__version__} at {base_url}")
+    todo = list(cases(client, examples))
+    failed = 0
+    with ThreadPoolExecutor(max_workers=32) as threads:
+        running = [(name, threads.submit(function, *arguments)) for name, function, arguments in todo]
+        for name, job in running:
+            error = job.exception()
+            failed += error is not None
+            print(f"{'ok    ' if error is None else 'FAILED'} {name}" + (f": {error!r}" if error else ""))
+    print(f"{len(todo) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
