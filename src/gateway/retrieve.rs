@@ -112,7 +112,7 @@ impl Gateway {
         };
         let mut value = value.clone();
         value.set_sensitive(true);
-        let text = value.to_str().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
         let redactor = Redactor::new([text, token].into_iter().chain(configured_secrets(poll.entry)));
         self.poll_with(poll, Some((AUTHORIZATION, value)), redactor).await.map_err(|mut error| {
@@ -150,8 +150,8 @@ impl Gateway {
                 Step::Then(next) => call = next,
                 Step::Failed(error) => return Err(error),
                 Step::Done(mut video) => {
-                    note_unknown_state(entry, &video);
                     redactor.video(&mut video);
+                    note_unknown_state(entry, &video);
                     if entry.row.own_links_need_credentials {
                         guard_own_links(&mut video, own);
                     }
