@@ -1,6 +1,6 @@
 //! Everything that goes wrong has one documented answer.
 
-use crate::support::{Client, PATIENCE, Providers, Proxy, Response, Upstream, get, send, wait_until};
+use crate::support::{Client, PATIENCE, Providers, Proxy, Response, UNRESOLVABLE, Upstream, get, send, wait_until};
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Mutex;
@@ -177,7 +177,7 @@ fn a_provider_that_is_not_there_is_unreachable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = format!(
         "providers:\n  refused: {{kind: openai, base_url: \"http://{address}/v1\", retries: 1}}\n  \
-         nameless: {{kind: openai, base_url: \"http://no-such-host.invalid/v1\", allow_insecure: true, retries: 0}}\n"
+         nameless: {{kind: openai, base_url: \"http://{UNRESOLVABLE}/v1\", allow_insecure: true, retries: 0}}\n"
     );
     let proxy = Proxy::start(&config);
     for name in ["refused", "nameless"] {
