@@ -11,9 +11,10 @@ const DONE: &str = "/v1/videos/video_a00:openai";
 const QUEUED: &str = "/v1/videos/video_a10:openai";
 const UNKNOWN: &str = "/v1/videos/video_a44:openai";
 
+/// Every request reaches its provider.
 fn sandboxed() -> (Providers, Proxy) {
     let providers = Providers::instant();
-    let proxy = Proxy::start(&providers.config(""));
+    let proxy = Proxy::start(&providers.config("poll: {cache: false}"));
     (providers, proxy)
 }
 
@@ -416,7 +417,7 @@ fn sorted(request: &Request) -> Vec<(&str, &str)> {
 #[test]
 fn the_providers_side_is_shown_only_where_it_is_allowed_and_asked_for() {
     let providers = Providers::instant();
-    let config = providers.config("");
+    let config = providers.config("poll: {cache: false}");
     let both = [("x-bf-send-back-raw-request", "true"), ("x-bf-send-back-raw-response", "true")];
     let fields = |proxy: &Proxy, headers: &[(&str, &str)]| {
         send(proxy.address(), "GET", DONE, headers).json()["extra_fields"].as_object().unwrap().clone()
