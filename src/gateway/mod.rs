@@ -31,6 +31,7 @@ use caller::Caller;
 use entry::Entry;
 use http::Method;
 use keys::ClientKeys;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use poll::Polling;
 use std::collections::BTreeMap;
@@ -152,7 +153,7 @@ impl Gateway {
     ///
     /// The only errors are those of writing to the client.
     pub async fn intercept(&self, session: &mut Session) -> pingora::Result<Outcome> {
-        let Some(asked) = self.asked(session.req_header().raw_path()) else {
+        let Some(asked) = self.asked(target(session.req_header())) else {
             return Ok(Outcome::NotOurs(NotOurs::Path));
         };
         let method = &session.req_header().method;
@@ -279,6 +280,12 @@ impl Gateway {
         let detail = format!("No provider named {name} is configured; configured are: {}.", known.join(", "));
         ApiError::because(ErrorKind::UnknownProvider, detail).with_param("video_id")
     }
+}
+
+/// Path and query as they came over the wire. An absolute-form target (RFC 9112, 3.2.2) has them behind its host.
+fn target(header: &RequestHeader) -> &[u8] {
+    let raw = header.raw_path();
+    if raw.starts_with(b"/") { raw } else { header.uri.path().as_bytes() }
 }
 
 fn invalid_id(detail: &str) -> ApiError {

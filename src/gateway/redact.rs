@@ -1,6 +1,6 @@
 //! Keeps secrets out of what clients read, even where a provider repeats them.
 
-use crate::video::{ApiError, Video, without_query};
+use crate::video::{ApiError, Media, Source, Video, without_query};
 use std::borrow::Cow;
 
 /// Shorter secrets are not looked for: they would eat ordinary words.
@@ -23,13 +23,18 @@ impl Redactor {
 
     /// A provider's text without our secrets and without the queries of links, which may be signed.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let clean = self.without_secrets(text);
+        if clean.contains("://") { Cow::Owned(without_queries(&clean)) } else { clean }
+    }
+
+    fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
         for secret in &self.secrets {
             if clean.contains(secret.as_str()) {
                 clean = Cow::Owned(clean.replace(secret.as_str(), STARS));
             }
         }
-        if clean.contains("://") { Cow::Owned(without_queries(&clean)) } else { clean }
+        clean
     }
 
     pub fn error(&self, error: &mut ApiError) {
@@ -41,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// The provider's words about a failure; the rest of a video holds links that a client needs whole.
+    /// Everything that a provider says of a job. Links that a client fetches keep their queries.
     pub fn video(&self, video: &mut Video<'_>) {
         if let Some(error) = &mut video.error {
             self.replace(&mut error.code);
@@ -50,10 +55,35 @@ impl Redactor {
         for reason in video.content_filter.iter_mut().flat_map(|filter| &mut filter.reasons) {
             self.replace(reason);
         }
+        // It goes into the log.
+        video.unknown_state.iter_mut().for_each(|word| self.replace(word));
+        let plain = [&mut video.model, &mut video.deployment, &mut video.prompt, &mut video.remixed_from];
+        for text in plain.into_iter().flatten() {
+            self.replace_secrets(text);
+        }
+        video.videos.iter_mut().for_each(|media| self.media(media));
+    }
+
+    /// A link that holds a secret works with it only, so that the client gets ours instead.
+    fn media(&self, media: &mut Media<'_>) {
+        if let Some(kind) = &mut media.content_type {
+            self.replace_secrets(kind);
+        }
+        if let Source::Link(link) = &mut media.source
+            && self.secrets.iter().any(|secret| link.contains(secret.as_str()))
+        {
+            media.source = Source::Guarded(std::mem::take(link));
+        }
     }
 
     fn replace(&self, text: &mut Cow<'_, str>) {
         if let Cow::Owned(clean) = self.text(text) {
+            *text = Cow::Owned(clean);
+        }
+    }
+
+    fn replace_secrets(&self, text: &mut Cow<'_, str>) {
+        if let Cow::Owned(clean) = self.without_secrets(text) {
             *text = Cow::Owned(clean);
         }
     }

@@ -75,6 +75,9 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         tracing::info!(address = %listen.addr, scheme, "listening");
     }
+    if let Some(address) = settings.admin {
+        tracing::info!(%address, "admin listener");
+    }
     let signals = Signals::new(settings.drain, settings.shutdown_timeout, life);
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     Ok(())

@@ -42,11 +42,15 @@ impl Authenticator {
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
         };
+        let mut secrets = credential.fields.clone();
+        if credential.scheme == Scheme::GoogleServiceAccount {
+            secrets.extend(google::secrets(field(0)));
+        }
         Ok(Authenticator {
             name: credential.name.as_str().into(),
             projects: credential.project.clone(),
             means,
-            secrets: credential.fields.clone(),
+            secrets,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The connection pool, and a call with its retries inside one deadline.
 
-use super::attempt::attempt;
+use super::attempt::{Again, attempt};
 use super::{Endpoint, retry};
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// Idle connections that are kept for all providers together.
 const POOL: usize = 1024;
+
+/// Connections from the pool that may turn out dead before that counts as a try: it says nothing of the provider.
+const DEAD_ONES: u32 = 3;
 
 /// The one pool of the process. Cheap to share, never to be made per request.
 pub struct Client {
@@ -34,7 +37,7 @@ pub struct Outgoing<'a> {
 pub struct Limits {
     /// Bytes of a reply, compressed and unfolded.
     pub max_body: usize,
-    /// New tries after the first.
+    /// New tries after the first, not counting those over connections that had died in the pool.
     pub retries: u32,
 }
 
@@ -66,10 +69,14 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
-        let mut tried = 0;
+        let (mut tried, mut dead) = (0, 0);
         loop {
             let peers = endpoint.peers().await?;
             let result = attempt(&self.connector, &peers, outgoing, limits).await;
+            if dead < DEAD_ONES && result.as_ref().is_err_and(|fault| fault.again == Again::AtOnce) {
+                dead += 1;
+                continue;
+            }
             let pause = retry::pause(&result, tried).filter(|_| tried < limits.retries);
             match pause {
                 // A pause beyond the deadline would turn a known answer into a timeout.

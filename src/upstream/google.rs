@@ -69,6 +69,12 @@ pub(super) fn token_source(json: &str, trust: &Trust) -> Result<TokenSource, Str
     TokenSource::new(address, trust, Arc::new(form))
 }
 
+/// What of a key file must not be repeated, part by part; nothing of what is no key file.
+pub(super) fn secrets(json: &str) -> Vec<Secret> {
+    let file = serde_json::from_str::<KeyFile>(json).ok();
+    file.map(|file| vec![file.private_key.into(), file.private_key_id.into()]).unwrap_or_default()
+}
+
 /// A JSON Web Token, signed with RS256.
 fn assertion(key: &RsaKeyPair, file: &KeyFile, now: i64) -> Result<String, String> {
     let header = Header { alg: "RS256", typ: "JWT", kid: &file.private_key_id };

@@ -19,6 +19,9 @@ const MARGIN: Duration = Duration::from_secs(300);
 /// Connecting to a token endpoint may take this long.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Fields of the forms that prove who we are.
+const PROOFS: [&str; 2] = ["assertion", "client_secret"];
+
 const LIMITS: Limits = Limits { max_body: 1024 * 1024, retries: 2 };
 
 /// Makes the form that asks for a token, given the Unix time.
@@ -112,7 +115,7 @@ impl TokenSource {
         };
         let reply = client.exchange(&self.endpoint, &outgoing, &LIMITS, deadline).await.map_err(without_token)?;
         if !reply.status.is_success() {
-            return Err(refusal(&reply));
+            return Err(refusal(&reply, &form));
         }
         let granted: Granted = serde_json::from_slice(&reply.body)
             .map_err(|_| auth_failed("the token endpoint answered without an access token"))?;
@@ -132,10 +135,20 @@ fn without_token(error: ApiError) -> ApiError {
     ApiError { detail, ..error }
 }
 
-fn refusal(reply: &Reply) -> ApiError {
+fn refusal(reply: &Reply, form: &Secret) -> ApiError {
     let refused: Refused = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let reason = [refused.error, refused.error_description].join(" ");
+    let reason = without_proofs([refused.error, refused.error_description].join(" "), form);
     auth_failed(&format!("the token endpoint answered {} {}", reply.status.as_u16(), reason.trim()))
+}
+
+/// The endpoint's words without what it was sent to judge, should it repeat that.
+fn without_proofs(mut text: String, form: &Secret) -> String {
+    let fields = url::form_urlencoded::parse(form.expose().as_bytes());
+    for (_, proof) in fields.filter(|(name, proof)| PROOFS.contains(&&**name) && !proof.is_empty()) {
+        let encoded: String = url::form_urlencoded::byte_serialize(proof.as_bytes()).collect();
+        text = text.replace(&*proof, "***").replace(&encoded, "***");
+    }
+    text
 }
 
 fn auth_failed(why: &str) -> ApiError {

@@ -1,5 +1,14 @@
 //! The real program over real sockets, one module per behaviour.
 
+mod commands;
+mod errors;
+mod h2;
+mod headers;
+mod ids;
+mod keys;
+mod lifecycle;
 mod polling;
 mod retrieve;
+mod secrets;
 mod support;
+mod verdicts;

@@ -180,7 +180,7 @@ impl Poll {
         let (Some(value), Some(holder)) = (&self.authorization, self.client) else {
             return Err(ApiError::new(ErrorKind::Internal));
         };
-        let text = value.to_str().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
         let redactor = Redactor::new([text, token].into_iter().chain(self.configured_secrets()));
         let mut value = value.clone();
@@ -238,8 +238,8 @@ impl Poll {
                 Step::Then(next) => call = next,
                 Step::Failed(error) => return Err(error),
                 Step::Done(mut video) => {
-                    note_unknown_state(entry, &video);
                     worker.redactor.video(&mut video);
+                    note_unknown_state(entry, &video);
                     if entry.row.own_links_need_credentials {
                         guard_own_links(&mut video, own);
                     }

@@ -6,7 +6,7 @@ mod sandbox;
 mod upstream;
 
 pub use client::{Client, Response, get, send};
-pub use proxy::{Proxy, run};
+pub use proxy::{Proxy, run, temporary};
 pub use sandbox::Providers;
 pub use upstream::{Request, Upstream};
 
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long a condition may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A name that no resolver has to be asked for: its first label is longer than names allow.
+pub const UNRESOLVABLE: &str = "a-name-with-a-label-of-more-than-sixty-three-characters-is-no-name.invalid";
 
 /// Waits until a condition holds.
 #[track_caller]

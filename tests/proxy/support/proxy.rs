@@ -67,6 +67,22 @@ impl Proxy {
         self.child.id()
     }
 
+    /// Where operators reach it, once it has said so.
+    pub fn admin_address(&self) -> SocketAddr {
+        let mut address = None;
+        wait_until("the admin listener is up", || {
+            address = address_in(&self.log(), "admin listener");
+            address.is_some_and(|address| TcpStream::connect(address).is_ok())
+        });
+        address.unwrap()
+    }
+
+    /// Sends it a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
+        assert!(status.success(), "kill -{name}");
+    }
+
     /// The exit status, once it has ended.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().and_then(|status| status.code())
@@ -78,7 +94,7 @@ impl Proxy {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the proxy ended with {status}: {}", self.log());
             }
-            address = listening_line(&self.log());
+            address = address_in(&self.log(), "listening");
             address.is_some_and(|address| TcpStream::connect(address).is_ok())
         });
         address.unwrap()
@@ -127,9 +143,9 @@ fn follow(output: impl std::io::Read + Send + 'static, log: Arc<Mutex<String>>) 
     });
 }
 
-/// The address in the first `listening` line, in either log format.
-fn listening_line(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("listening"))?;
+/// The address in the first line that says this, in either log format.
+fn address_in(log: &str, what: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains(what))?;
     let (_, tail) = line.split_once("address")?;
     let text: String = tail.chars().skip_while(|c| !c.is_ascii_digit() && *c != '[').collect();
     let end = text.find(['"', ' ', ',']).unwrap_or(text.len());

@@ -1,7 +1,7 @@
 //! Upstreams that answer with exactly the bytes a test wants.
 
 use super::PATIENCE;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
