@@ -1,6 +1,6 @@
 //! The connection pool, and a call with its retries inside one deadline.
 
-use super::attempt::attempt;
+use super::attempt::{Again, attempt};
 use super::{Endpoint, retry};
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
@@ -55,28 +55,20 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
-        let all = self.try_and_try_again(endpoint, outgoing, limits, deadline);
-        timeout_at(deadline, all).await.unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)))
-    }
-
-    async fn try_and_try_again(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        outgoing: &Outgoing<'_>,
-        limits: &Limits,
-        deadline: Instant,
-    ) -> Result<Reply, ApiError> {
         let mut tried = 0;
         loop {
-            let peers = endpoint.peers().await?;
-            let result = attempt(&self.connector, &peers, outgoing, limits).await;
-            let pause = retry::pause(&result, tried).filter(|_| tried < limits.retries);
+            let peers = timeout_at(deadline, endpoint.peers())
+                .await
+                .map_err(|_| ApiError::new(ErrorKind::UpstreamTimeout))??;
+            let result = attempt(&self.connector, &peers, outgoing, limits, deadline).await;
+            let is_counted = !matches!(&result, Err(fault) if fault.again == Again::AtOnce);
+            let pause = retry::pause(&result, tried).filter(|_| !is_counted || tried < limits.retries);
             match pause {
                 // A pause beyond the deadline would turn a known answer into a timeout.
                 Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
                 _ => return result.map_err(|fault| fault.error),
             }
-            tried += 1;
+            tried += u32::from(is_counted);
         }
     }
 }

@@ -147,10 +147,11 @@ impl Endpoint {
 }
 
 impl Peers {
-    /// The peer for the next try: the one that worked last.
-    pub(super) fn current(&self) -> Option<&HttpPeer> {
-        let index = self.preferred.load(Ordering::Relaxed);
-        self.list.get(index % self.list.len().max(1))
+    /// All peers, the one that worked last first.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &HttpPeer> {
+        let first = self.preferred.load(Ordering::Relaxed) % self.list.len().max(1);
+        let (before, from) = self.list.split_at(first);
+        from.iter().chain(before)
     }
 
     /// A connection to this peer failed: the next try goes to another one.
