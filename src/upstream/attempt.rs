@@ -185,9 +185,16 @@ fn not_connected(connector: &Connector, peer: &HttpPeer, error: &Error) -> Fault
 fn no_answer(connector: &Connector, peer: &HttpPeer, error: &Error, reused: bool) -> Fault {
     fall_back_to_h1(connector, peer, error);
     match error.etype() {
-        ErrorType::InvalidHTTPHeader => Fault::invalid("is not HTTP"),
+        ErrorType::InvalidHTTPHeader => Fault::invalid(not_http(error)),
         _ => broken(error, reused),
     }
+}
+
+/// Pingora knows the causes only as text, and that may quote the answer.
+fn not_http(error: &Error) -> &'static str {
+    let cause = root_cause(error);
+    let is_too_large = ["too many headers", "header larger than"].iter().any(|words| cause.contains(words));
+    if is_too_large { "has a header of more than 256 lines or 1 MiB" } else { "is not HTTP" }
 }
 
 fn broken(error: &Error, reused: bool) -> Fault {
