@@ -1,4 +1,5 @@
 //! The real program over real sockets, one module per behaviour.
 
+mod faults;
 mod retrieve;
 mod support;
