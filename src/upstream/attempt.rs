@@ -1,8 +1,8 @@
 //! One try at a call: one connection, one request, one reply.
 
-use super::body;
 use super::client::{Limits, Outgoing};
 use super::endpoint::Peers;
+use super::{body, handshake};
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
 use bytes::Bytes;
@@ -167,19 +167,22 @@ async fn read_header(session: &mut HttpSession) -> Result<(), Box<Error>> {
 fn not_connected(connector: &Connector, peer: &HttpPeer, error: &Error) -> Fault {
     fall_back_to_h1(connector, peer, error);
     let why = match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            "connecting took longer than connect_timeout".into()
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "connecting took longer than connect_timeout",
+        ErrorType::ConnectRefused => "the connection was refused",
+        ErrorType::ConnectNoRoute => "there is no route to it",
+        ErrorType::TLSHandshakeFailure => {
+            let handshake = handshake::failure(error);
+            return Fault::unreachable(&handshake.why, if handshake.is_verdict { Again::Never } else { Again::Later });
         }
-        ErrorType::ConnectRefused => "the connection was refused".into(),
-        ErrorType::ConnectNoRoute => "there is no route to it".into(),
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-            format!("the TLS handshake failed ({})", root_cause(error))
+        ErrorType::InvalidCert => {
+            return Fault::unreachable(
+                "a certificate of its ca_file, or of the system, is no trust anchor",
+                Again::Never,
+            );
         }
-        other => format!("connecting failed ({})", other.as_str()),
+        other => return Fault::unreachable(&format!("connecting failed ({})", other.as_str()), Again::Later),
     };
-    // A certificate that is wrong now is wrong in a moment too.
-    let is_verdict = matches!(error.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert);
-    Fault::unreachable(&why, if is_verdict { Again::Never } else { Again::Later })
+    Fault::unreachable(why, Again::Later)
 }
 
 fn no_answer(connector: &Connector, peer: &HttpPeer, error: &Error, reused: bool) -> Fault {
@@ -209,7 +212,7 @@ fn fall_back_to_h1(connector: &Connector, peer: &HttpPeer, error: &Error) {
     }
 }
 
-/// The innermost cause, which for TLS names what is wrong with the certificate.
+/// The innermost cause.
 fn root_cause(error: &Error) -> String {
     let mut cause: &dyn std::error::Error = error.root_cause();
     while let Some(deeper) = cause.source() {

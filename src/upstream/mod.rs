@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod endpoint;
 mod google;
+mod handshake;
 mod retry;
 mod token;
 mod trust;
