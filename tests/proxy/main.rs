@@ -3,3 +3,4 @@
 mod faults;
 mod retrieve;
 mod support;
+mod tls;
