@@ -92,15 +92,13 @@ impl Gateway {
             .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
         let secrets = key.secrets().into_iter().map(|secret| secret.expose().to_owned());
         let redactor = Redactor::new(secrets.chain(configured_secrets(poll.entry)));
-        let result = match header {
-            Ok(header) => self.poll_with(poll, Some(header), redactor).await,
-            Err(mut error) => {
-                redactor.error(&mut error);
-                Err(error)
-            }
-        };
+        let header = header.map_err(|mut error| {
+            redactor.error(&mut error);
+            error
+        })?;
+        let result = self.poll_with(poll, Some(header.clone()), redactor).await;
         if result.as_ref().is_err_and(|error| error.kind == ErrorKind::UpstreamAuthFailed) {
-            key.forget_token();
+            key.forget_token(&header);
         }
         result
     }

@@ -12,6 +12,8 @@ mod endpoint;
 mod google;
 mod handshake;
 mod retry;
+#[cfg(test)]
+mod testing;
 mod token;
 mod trust;
 
