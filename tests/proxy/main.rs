@@ -4,3 +4,4 @@ mod faults;
 mod retrieve;
 mod support;
 mod tls;
+mod tokens;
