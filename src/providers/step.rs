@@ -47,8 +47,12 @@ impl Call {
 }
 
 impl Reply {
-    /// Reads the body as the JSON that the provider documents.
+    /// Reads the body as the JSON object that the provider documents.
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        // The derived readers would take an array for the fields in their order; no API answers with one.
+        if self.body.trim_ascii_start().starts_with(b"[") {
+            return Err(self.invalid("as JSON: it is an array rather than an object"));
+        }
         // The library's own message may quote the body; its place and category do not.
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = match error.classify() {

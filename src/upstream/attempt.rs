@@ -1,17 +1,20 @@
 //! One try at a call: one connection, one request, one reply.
 
-use super::body;
 use super::client::{Limits, Outgoing};
 use super::endpoint::Peers;
+use super::{body, handshake};
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, timeout_at};
 
 /// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
 const IDLE: Duration = Duration::from_secs(50);
@@ -26,7 +29,8 @@ pub(super) struct Fault {
 /// Whether another try may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// The connection came from the pool and had died there: a new one, at once.
+    /// The connection came from the pool and had died there, which says nothing about the provider: at once, and
+    /// not counted as a try. Each such connection is met once, so this ends.
     AtOnce,
     /// Nothing was answered: after a pause.
     Later,
@@ -40,45 +44,93 @@ impl Fault {
         Fault { error, again: Again::Never }
     }
 
+    /// The deadline has passed.
+    fn timeout() -> Fault {
+        Fault { error: ApiError::new(ErrorKind::UpstreamTimeout), again: Again::Never }
+    }
+
     fn unreachable(why: &str, again: Again) -> Fault {
         let detail = format!("{{p}} could not be reached: {why}.");
         Fault { error: ApiError::because(ErrorKind::UpstreamUnreachable, detail), again }
     }
 }
 
-/// Sends a call over one connection and reads the whole reply.
+/// Sends a call over one connection and reads the whole reply, until the deadline.
 pub(super) async fn attempt(
     connector: &Connector,
     peers: &Peers,
     outgoing: &Outgoing<'_>,
     limits: &Limits,
+    deadline: Instant,
 ) -> Result<Reply, Fault> {
-    let Some(peer) = peers.current() else { return Err(Fault::unreachable("it has no address", Again::Never)) };
-    let (mut session, reused) = match connector.get_http_session(peer).await {
-        Ok(got) => got,
-        Err(error) => {
-            peers.give_up(peer);
-            return Err(not_connected(connector, peer, &error));
+    let connecting = timeout_at(deadline, connect(connector, peers));
+    let (peer, mut session, reused) = connecting.await.unwrap_or_else(|_| Err(Fault::timeout()))?;
+    let conversation = timeout_at(deadline, converse(&mut session, outgoing, limits));
+    let result = conversation.await.unwrap_or(Err(Broken::Timeout));
+    match result {
+        Ok((status, mut headers, body)) => {
+            connector.release_http_session(session, peer, Some(IDLE)).await;
+            let body = body::unfold(body, &mut headers, limits.max_body)?;
+            let received_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+            Ok(Reply { status, headers, body, received_at })
         }
-    };
-    let header = outgoing.header().map_err(|error| broken(&error, reused))?;
-    if let Err(error) = send(&mut session, header, outgoing).await {
-        return Err(no_answer(connector, peer, &error, reused));
+        Err(broken) => {
+            retire(connector, session, peer).await;
+            Err(match broken {
+                Broken::Timeout => Fault::timeout(),
+                Broken::NoAnswer(error) => no_answer(connector, peer, &error, reused),
+                Broken::Answer(fault) => fault,
+            })
+        }
     }
-    if let Err(error) = read_header(&mut session).await {
-        return Err(no_answer(connector, peer, &error, reused));
+}
+
+/// A connection of the pool, or else a new one. Addresses that refuse are passed over for the next at once.
+async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a HttpPeer, HttpSession, bool), Fault> {
+    let mut fault = Fault::unreachable("it has no address", Again::Never);
+    for peer in peers.in_turn() {
+        match connector.get_http_session(peer).await {
+            Ok((session, reused)) => return Ok((peer, session, reused)),
+            Err(error) => {
+                peers.give_up(peer);
+                fault = not_connected(connector, peer, &error);
+                if !matches!(error.etype(), ErrorType::ConnectRefused | ErrorType::ConnectNoRoute) {
+                    break;
+                }
+            }
+        }
     }
-    let Some(response) = session.response_header() else { return Err(Fault::invalid("has no header")) };
-    let (status, mut headers) = (response.status, response.headers.clone());
-    let body = body::read(&mut session, &headers, limits.max_body).await;
-    if body.is_err() {
-        session.shutdown().await;
+    Err(fault)
+}
+
+/// Why a conversation ended before the whole reply was there.
+enum Broken {
+    Timeout,
+    NoAnswer(Box<Error>),
+    Answer(Fault),
+}
+
+async fn converse(
+    session: &mut HttpSession,
+    outgoing: &Outgoing<'_>,
+    limits: &Limits,
+) -> Result<(StatusCode, HeaderMap, Bytes), Broken> {
+    let header = outgoing.header().map_err(Broken::NoAnswer)?;
+    send(session, header, outgoing).await.map_err(Broken::NoAnswer)?;
+    read_header(session).await.map_err(Broken::NoAnswer)?;
+    let Some(response) = session.response_header() else { return Err(Broken::Answer(Fault::invalid("has no header"))) };
+    let (status, headers) = (response.status, response.headers.clone());
+    let body = body::read(session, &headers, limits.max_body).await.map_err(Broken::Answer)?;
+    Ok((status, headers, body))
+}
+
+/// A connection on which an exchange failed carries no other one: it may be dead and not know it. HTTP/1 ends with
+/// its session; an HTTP/2 connection takes no new streams and ends after those that it has.
+async fn retire(connector: &Connector, session: HttpSession, peer: &HttpPeer) {
+    if let HttpSession::H2(h2) = &session {
+        h2.conn.mark_shutdown();
+        connector.release_http_session(session, peer, None).await;
     }
-    let body = body?;
-    connector.release_http_session(session, peer, Some(IDLE)).await;
-    let body = body::unfold(body, &mut headers, limits.max_body)?;
-    let received_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    Ok(Reply { status, headers, body, received_at })
 }
 
 async fn send(
@@ -115,27 +167,37 @@ async fn read_header(session: &mut HttpSession) -> Result<(), Box<Error>> {
 fn not_connected(connector: &Connector, peer: &HttpPeer, error: &Error) -> Fault {
     fall_back_to_h1(connector, peer, error);
     let why = match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            "connecting took longer than connect_timeout".into()
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "connecting took longer than connect_timeout",
+        ErrorType::ConnectRefused => "the connection was refused",
+        ErrorType::ConnectNoRoute => "there is no route to it",
+        ErrorType::TLSHandshakeFailure => {
+            let handshake = handshake::failure(error);
+            return Fault::unreachable(&handshake.why, if handshake.is_verdict { Again::Never } else { Again::Later });
         }
-        ErrorType::ConnectRefused => "the connection was refused".into(),
-        ErrorType::ConnectNoRoute => "there is no route to it".into(),
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-            format!("the TLS handshake failed ({})", root_cause(error))
+        ErrorType::InvalidCert => {
+            return Fault::unreachable(
+                "a certificate of its ca_file, or of the system, is no trust anchor",
+                Again::Never,
+            );
         }
-        other => format!("connecting failed ({})", other.as_str()),
+        other => return Fault::unreachable(&format!("connecting failed ({})", other.as_str()), Again::Later),
     };
-    // A certificate that is wrong now is wrong in a moment too.
-    let is_verdict = matches!(error.etype(), ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert);
-    Fault::unreachable(&why, if is_verdict { Again::Never } else { Again::Later })
+    Fault::unreachable(why, Again::Later)
 }
 
 fn no_answer(connector: &Connector, peer: &HttpPeer, error: &Error, reused: bool) -> Fault {
     fall_back_to_h1(connector, peer, error);
     match error.etype() {
-        ErrorType::InvalidHTTPHeader => Fault::invalid("is not HTTP"),
+        ErrorType::InvalidHTTPHeader => Fault::invalid(not_http(error)),
         _ => broken(error, reused),
     }
+}
+
+/// Pingora knows the causes only as text, and that may quote the answer.
+fn not_http(error: &Error) -> &'static str {
+    let cause = root_cause(error);
+    let is_too_large = ["too many headers", "header larger than"].iter().any(|words| cause.contains(words));
+    if is_too_large { "has a header of more than 256 lines or 1 MiB" } else { "is not HTTP" }
 }
 
 fn broken(error: &Error, reused: bool) -> Fault {
@@ -150,7 +212,7 @@ fn fall_back_to_h1(connector: &Connector, peer: &HttpPeer, error: &Error) {
     }
 }
 
-/// The innermost cause, which for TLS names what is wrong with the certificate.
+/// The innermost cause.
 fn root_cause(error: &Error) -> String {
     let mut cause: &dyn std::error::Error = error.root_cause();
     while let Some(deeper) = cause.source() {

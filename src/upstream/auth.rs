@@ -94,10 +94,11 @@ impl Authenticator {
         }
     }
 
-    /// The provider has refused the token: the next call mints a new one.
-    pub fn forget_token(&self) {
-        if let Means::Token(source) = &self.means {
-            source.forget();
+    /// The provider has refused this header: the next call mints a new token, unless somebody has done so since.
+    pub fn forget_token(&self, refused: &Header) {
+        let token = refused.1.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+        if let (Means::Token(source), Some(token)) = (&self.means, token) {
+            source.forget(token);
         }
     }
 }

@@ -14,9 +14,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Idle connections that are kept for all providers together.
 const POOL: usize = 1024;
 
-/// Connections from the pool that may turn out dead before that counts as a try: it says nothing of the provider.
-const DEAD_ONES: u32 = 3;
-
 /// The one pool of the process. Cheap to share, never to be made per request.
 pub struct Client {
     connector: Connector,
@@ -58,32 +55,20 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
-        let all = self.try_and_try_again(endpoint, outgoing, limits, deadline);
-        timeout_at(deadline, all).await.unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)))
-    }
-
-    async fn try_and_try_again(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        outgoing: &Outgoing<'_>,
-        limits: &Limits,
-        deadline: Instant,
-    ) -> Result<Reply, ApiError> {
-        let (mut tried, mut dead) = (0, 0);
+        let mut tried = 0;
         loop {
-            let peers = endpoint.peers().await?;
-            let result = attempt(&self.connector, &peers, outgoing, limits).await;
-            if dead < DEAD_ONES && result.as_ref().is_err_and(|fault| fault.again == Again::AtOnce) {
-                dead += 1;
-                continue;
-            }
-            let pause = retry::pause(&result, tried).filter(|_| tried < limits.retries);
+            let peers = timeout_at(deadline, endpoint.peers())
+                .await
+                .map_err(|_| ApiError::new(ErrorKind::UpstreamTimeout))??;
+            let result = attempt(&self.connector, &peers, outgoing, limits, deadline).await;
+            let is_counted = !matches!(&result, Err(fault) if fault.again == Again::AtOnce);
+            let pause = retry::pause(&result, tried).filter(|_| !is_counted || tried < limits.retries);
             match pause {
                 // A pause beyond the deadline would turn a known answer into a timeout.
                 Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
                 _ => return result.map_err(|fault| fault.error),
             }
-            tried += 1;
+            tried += u32::from(is_counted);
         }
     }
 }

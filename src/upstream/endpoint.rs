@@ -26,9 +26,14 @@ pub struct Endpoint {
     connect_timeout: Duration,
     trust: Trust,
     peers: ArcSwapOption<Peers>,
-    /// Held by whoever resolves first, so that a crowd asks the resolver once.
-    first: Mutex<()>,
+    /// Held by whoever resolves first, so that a crowd asks the resolver once; the last failure is the crowd's too.
+    first: Mutex<Option<Unresolved>>,
     refreshing: AtomicBool,
+}
+
+struct Unresolved {
+    at: Instant,
+    why: String,
 }
 
 /// What a name stands for, as peers that are ready to connect to.
@@ -52,7 +57,7 @@ impl Endpoint {
             connect_timeout,
             trust,
             peers: ArcSwapOption::empty(),
-            first: Mutex::new(()),
+            first: Mutex::default(),
             refreshing: AtomicBool::new(false),
         }))
     }
@@ -79,11 +84,17 @@ impl Endpoint {
             }
             return Ok(peers);
         }
-        let _first = self.first.lock().await;
-        match self.peers.load_full() {
-            Some(peers) => Ok(peers),
-            None => self.resolve().await.map_err(|why| self.unresolved(&why)),
+        let asked_at = Instant::now();
+        let mut last = self.first.lock().await;
+        if let Some(peers) = self.peers.load_full() {
+            return Ok(peers);
         }
+        if let Some(failure) = last.as_ref().filter(|failure| failure.at >= asked_at) {
+            return Err(self.unresolved(&failure.why));
+        }
+        let resolved = self.resolve().await;
+        *last = resolved.as_ref().err().map(|why| Unresolved { at: Instant::now(), why: why.clone() });
+        resolved.map_err(|why| self.unresolved(&why))
     }
 
     fn refresh(self: &Arc<Self>) {
@@ -147,10 +158,11 @@ impl Endpoint {
 }
 
 impl Peers {
-    /// The peer for the next try: the one that worked last.
-    pub(super) fn current(&self) -> Option<&HttpPeer> {
-        let index = self.preferred.load(Ordering::Relaxed);
-        self.list.get(index % self.list.len().max(1))
+    /// All peers, the one that worked last first.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &HttpPeer> {
+        let first = self.preferred.load(Ordering::Relaxed) % self.list.len().max(1);
+        let (before, from) = self.list.split_at(first);
+        from.iter().chain(before)
     }
 
     /// A connection to this peer failed: the next try goes to another one.
@@ -169,4 +181,82 @@ fn is_at(peer: &HttpPeer, address: &SocketAddr) -> bool {
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::testing::{Answering, json, start_all};
+    use crate::upstream::{Client, Limits, Outgoing};
+    use http::Method;
+    use std::net::TcpListener;
+    use tokio::time::Instant as Deadline;
+
+    fn endpoint(url: &str) -> Arc<Endpoint> {
+        let address = BaseAddress::parse(url).unwrap();
+        Endpoint::new(address, Duration::from_secs(3), Trust::default()).unwrap()
+    }
+
+    #[test]
+    fn host_holds_a_port_that_is_not_the_schemes_own_and_brackets_around_ipv6() {
+        let table = [
+            ("https://api.example.com/v1", "api.example.com"),
+            ("https://api.example.com:443/v1", "api.example.com"),
+            ("https://api.example.com:80/v1", "api.example.com:80"),
+            ("https://api.example.com:8443", "api.example.com:8443"),
+            ("http://127.0.0.1", "127.0.0.1"),
+            ("http://127.0.0.1:443", "127.0.0.1:443"),
+            ("http://[::1]:80/v1", "[::1]"),
+            ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+        ];
+        for (url, want) in table {
+            assert_eq!(endpoint(url).host_header(), want, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_passed_over_at_once_and_remembered() {
+        let answering = Answering::start(|_| json(200, "{}"));
+        let refusing = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let endpoint = endpoint(&answering.url(""));
+        let list = [refusing(), refusing(), answering.address].map(|address| endpoint.peer(address)).into();
+        let peers = Arc::new(Peers { list, resolved_at: Instant::now(), preferred: AtomicUsize::new(0) });
+        endpoint.peers.store(Some(Arc::clone(&peers)));
+        let headers = vec![(http::header::HOST, endpoint.host_header().clone())];
+        let outgoing = Outgoing { method: Method::GET, path: "/", headers, body: None };
+        let limits = Limits { max_body: 1024, retries: 0 };
+        let client = Client::default();
+        for _ in 0..3 {
+            let deadline = Deadline::now() + Duration::from_secs(10);
+            let reply = client.exchange(&endpoint, &outgoing, &limits, deadline).await.unwrap();
+            assert_eq!(reply.status, 200);
+            assert_eq!(peers.in_turn().next().unwrap()._address, endpoint.peer(answering.address)._address);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_shares_the_failure_to_resolve_a_name() {
+        let endpoint = endpoint("http://nonexistent.invalid");
+        let mut callers: Vec<_> = (0..50).map(|_| Box::pin(endpoint.peers())).collect();
+        start_all(&mut callers).await;
+        let mut callers = callers.into_iter();
+        let first = callers.next().unwrap().await.err().unwrap();
+        assert!(first.detail.contains("the name nonexistent.invalid could not be resolved"), "{}", first.detail);
+        for mut caller in callers {
+            // Nothing is left to wait for: no second lookup is under way.
+            let now = std::future::poll_fn(|context| std::task::Poll::Ready(caller.as_mut().poll(context))).await;
+            assert!(matches!(now, std::task::Poll::Ready(Err(error)) if error.detail == first.detail));
+        }
+    }
+
+    #[tokio::test]
+    async fn all_addresses_refusing_is_a_refusal() {
+        let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let endpoint = endpoint(&format!("http://{refusing}"));
+        let outgoing = Outgoing { method: Method::GET, path: "/", headers: Vec::new(), body: None };
+        let limits = Limits { max_body: 1024, retries: 1 };
+        let deadline = Deadline::now() + Duration::from_secs(10);
+        let error = Client::default().exchange(&endpoint, &outgoing, &limits, deadline).await.unwrap_err();
+        assert_eq!(error.detail, "{p} could not be reached: the connection was refused.");
+    }
 }

@@ -89,3 +89,67 @@ fn assertion(key: &RsaKeyPair, file: &KeyFile, now: i64) -> Result<String, Strin
 fn part<T: Serialize>(value: &T) -> Result<String, String> {
     serde_json::to_vec(value).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    use serde_json::{Value, json};
+
+    const PRIVATE: &str = include_str!("../../tests/keys/rsa.pem");
+    const PUBLIC: &[u8] = include_bytes!("../../tests/keys/rsa.public.der");
+
+    fn decoded(part: &str) -> Value {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    }
+
+    fn asserted(file: Value) -> (Value, Value) {
+        let file: KeyFile = serde_json::from_value(file).unwrap();
+        let der = PrivatePkcs8KeyDer::from_pem_slice(file.private_key.as_bytes()).unwrap();
+        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
+        let token = assertion(&key, &file, 1_700_000_000).unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let (header, claims) = signed.split_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, PUBLIC).verify(signed.as_bytes(), &signature).unwrap();
+        (decoded(header), decoded(claims))
+    }
+
+    #[test]
+    fn an_assertion_is_signed_and_says_what_google_documents() {
+        let file = json!({
+            "client_email": "a@b.iam.gserviceaccount.com", "private_key": PRIVATE, "private_key_id": "abc",
+            "token_uri": "https://token.example/token",
+        });
+        let (header, claims) = asserted(file);
+        assert_eq!(header, json!({"alg": "RS256", "typ": "JWT", "kid": "abc"}));
+        let want = json!({
+            "iss": "a@b.iam.gserviceaccount.com", "scope": "https://www.googleapis.com/auth/cloud-platform",
+            "aud": "https://token.example/token", "iat": 1_700_000_000, "exp": 1_700_003_600,
+        });
+        assert_eq!(claims, want);
+    }
+
+    #[test]
+    fn a_key_without_id_and_address_gets_googles_address_and_no_kid() {
+        let (header, claims) = asserted(json!({"client_email": "a@b", "private_key": PRIVATE}));
+        assert_eq!(header, json!({"alg": "RS256", "typ": "JWT"}));
+        assert_eq!(claims["aud"], "https://oauth2.googleapis.com/token");
+    }
+
+    #[test]
+    fn an_unusable_key_is_refused_without_being_shown() {
+        let table = [
+            ("secret".to_owned(), "not a service-account key"),
+            (json!({"client_email": "a@b", "private_key": "secret"}).to_string(), "not a PKCS#8 key"),
+            (
+                json!({"client_email": "a@b", "private_key": PRIVATE, "token_uri": "secret"}).to_string(),
+                "a URL begins with",
+            ),
+        ];
+        for (json, says) in table {
+            let why = token_source(&json, &Trust::default()).err().unwrap();
+            assert!(why.contains(says) && !why.contains("secret"), "{why}");
+        }
+    }
+}

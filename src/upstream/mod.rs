@@ -10,7 +10,10 @@ mod body;
 mod client;
 mod endpoint;
 mod google;
+mod handshake;
 mod retry;
+#[cfg(test)]
+mod testing;
 mod token;
 mod trust;
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod errors;
+mod faults;
 mod h2;
 mod headers;
 mod ids;
@@ -11,4 +12,6 @@ mod polling;
 mod retrieve;
 mod secrets;
 mod support;
+mod tls;
+mod tokens;
 mod verdicts;

@@ -163,10 +163,10 @@ impl Poll {
             error
         })?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        let worker = Worker { auth: Some(auth), redactor, key: Some(key), index };
+        let worker = Worker { auth: Some(auth.clone()), redactor, key: Some(key), index };
         let result = self.work(client, job, record, &worker, Holder::Own(index.into())).await;
         if result.as_ref().is_err_and(|error| error.kind == ErrorKind::UpstreamAuthFailed) {
-            key.forget_token();
+            key.forget_token(&auth);
         }
         result
     }
