@@ -72,7 +72,6 @@ fn for_every_job(proxy: &Proxy, code: &str, mut check: impl FnMut(&str, &str, Re
 #[test]
 fn a_providers_refusal_is_told_as_documented_for_every_kind() {
     let providers = Providers::instant();
-    let proxy = Proxy::start(&providers.config("retries: 0"));
     let table = [
         ("40", REFUSED),
         ("41", AUTH),
@@ -89,6 +88,8 @@ fn a_providers_refusal_is_told_as_documented_for_every_kind() {
         ("67", UNREADABLE),
     ];
     for (code, row) in table {
+        // A proxy for each, since a refusal can hold the credential for the next.
+        let proxy = Proxy::start(&providers.config("retries: 0"));
         for_every_job(&proxy, code, |kind, job, response| {
             // Runware has one answer for a malformed task and for one it does not know.
             let row = if (code, kind) == ("40", "runware") { NOT_FOUND } else { row };
@@ -100,7 +101,6 @@ fn a_providers_refusal_is_told_as_documented_for_every_kind() {
 #[test]
 fn a_relayed_error_has_the_providers_own_words() {
     let providers = Providers::instant();
-    let proxy = Proxy::start(&providers.config("retries: 0"));
     let table = [
         ("openai", "40", "invalid_value", "Invalid 'video_id'", "invalid_request_error", Some("video_id")),
         ("openai", "44", "video_not_found", "not found", "invalid_request_error", None),
@@ -114,6 +114,7 @@ fn a_relayed_error_has_the_providers_own_words() {
         ("runware", "44", "video_not_found", "Task not found", "not_found_error", None),
     ];
     for (kind, outcome, code, words, inner_type, param) in table {
+        let proxy = Proxy::start(&providers.config("retries: 0"));
         let job = vidgate::sandbox::find(kind).unwrap().jobs(outcome).next().unwrap();
         let error = get(proxy.address(), &format!("/v1/videos/{job}:{kind}")).json()["error"].clone();
         if !code.is_empty() {
@@ -227,7 +228,7 @@ fn an_answer_that_is_not_the_documented_one_is_invalid() {
     });
     let base = format!("http://{}/v1", upstream.address());
     let proxy = Proxy::start(&format!(
-        "providers:\n  own: {{kind: openai, base_url: \"{base}\", retries: 0, max_body: 2KiB, timeout: 5s}}\n"
+        "providers:\n  own: {{kind: openai, base_url: \"{base}\", retries: 0, max_body: 2KiB, timeout: 5s, breaker: null}}\n"
     ));
     for (number, (what, _, row)) in table.iter().enumerate() {
         let response = get(proxy.address(), &format!("/v1/videos/video_{number}:own"));

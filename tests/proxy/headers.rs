@@ -29,7 +29,15 @@ fn names(response: &Response) -> Vec<&str> {
 #[test]
 fn an_answer_has_the_documented_headers_and_no_others() {
     let (_providers, proxy) = sandboxed();
-    let always = ["cache-control", "content-length", "content-type", "etag", "x-request-id", "x-vidgate-cache"];
+    let always = [
+        "cache-control",
+        "content-length",
+        "content-type",
+        "etag",
+        "x-request-id",
+        "x-vidgate-cache",
+        "x-vidgate-credential",
+    ];
     let video = get(proxy.address(), DONE);
     assert_eq!(names(&video), always);
     assert_eq!(video.header("content-type"), Some("application/json"));

@@ -376,7 +376,7 @@ fn recorded() -> (Upstream, Proxy) {
         let key = if kind.name == "vertex" { "access_token" } else { "api_key" };
         let (name, address) = (kind.name, upstream.address());
         config.push_str(&format!(
-            "  {name}: {{base_url: \"http://{address}/{name}/v1\", credentials: {{{key}: k-123456}}, retries: 0}}\n"
+            "  {name}: {{base_url: \"http://{address}/{name}/v1\", credentials: {{{key}: k-123456}}, retries: 0, poll: {{cache: false}}}}\n"
         ));
     }
     let proxy = Proxy::start(&config);

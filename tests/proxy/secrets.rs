@@ -278,7 +278,7 @@ fn a_provider_that_repeats_our_secrets_to_us_repeats_them_to_nobody_else() {
         ("goo", "gemini", "{api_key: SECRET-MARK-key-1}"),
     ] {
         config.push_str(&format!(
-            "  {name}: {{kind: {kind}, base_url: \"http://{base}/v1\", credentials: {credentials}, retries: 0, \
+            "  {name}: {{kind: {kind}, base_url: \"http://{base}/v1\", credentials: {credentials}, retries: 0, breaker: null, \
              headers: {{X-Team: SECRET-MARK-key-header}}}}\n"
         ));
     }

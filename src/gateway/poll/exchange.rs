@@ -86,10 +86,7 @@ impl Poll {
             holders.drain(..).filter_map(|holder| self.entry.holds.on(holder, now)).min_by_key(|hold| hold.until);
         match soonest {
             None => Ok(()),
-            Some(hold) => {
-                let detail = "{p} has asked to be left alone for a while.";
-                Err(ApiError::because(hold.kind, detail).with_retry_after(Some(hold.until - now)))
-            }
+            Some(hold) => Err(hold.error("{p} has asked to be left alone for a while.", now)),
         }
     }
 
@@ -136,8 +133,7 @@ impl Poll {
         if let Some(hold) = held {
             // The one that is held might know the job, so nobody can say that it is not found.
             let detail = "{p} has asked to be left alone for a while by a credential that may know the job.";
-            let wait = hold.until.saturating_duration_since(Instant::now());
-            return Err(ApiError::because(hold.kind, detail).with_retry_after(Some(wait)));
+            return Err(hold.error(detail, Instant::now()));
         }
         Err(verdict.unwrap_or_else(|| {
             let detail = "The job lies in a project that no credential of {p} reaches.";
@@ -209,7 +205,7 @@ impl Poll {
             worker.redactor.error(error);
             let waits = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::UpstreamUnavailable);
             if let Some(wait) = error.retry_after.filter(|wait| waits && *wait > SHORT_WAIT) {
-                self.entry.holds.hold(holder, error.kind, wait, Instant::now());
+                self.entry.holds.hold(holder, error, wait, Instant::now());
             }
         }
         result
