@@ -1,15 +1,16 @@
 //! Pingora's view of the program: every request enters here.
 
 use super::access::Line;
+use super::hops;
 use super::life::{InFlight, Life};
 use super::passthrough::{Service, Services};
 use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderName;
-use http::header::{HOST, UPGRADE};
-use pingora::http::RequestHeader;
+use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -19,6 +20,7 @@ use std::time::Instant;
 /// Connections that are tried for one passed-through request.
 const MAX_CONNECTS: usize = 3;
 
+#[derive(Clone)]
 pub(super) struct Door {
     gateway: Arc<Gateway>,
     services: Arc<Services>,
@@ -139,6 +141,30 @@ impl ProxyHttp for Door {
     ) -> pingora::Result<()> {
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        hops::strip(response);
+        Ok(())
+    }
+
+    /// Clients of HTTP/1.0 do not know chunks: for them the end of the connection is the end of the body.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        if session.req_header().version == Version::HTTP_10 && response.headers.contains_key(TRANSFER_ENCODING) {
+            response.remove_header(&TRANSFER_ENCODING);
+            session.set_keepalive(None);
         }
         Ok(())
     }

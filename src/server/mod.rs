@@ -3,6 +3,8 @@
 mod access;
 mod admin;
 mod door;
+mod front;
+mod hops;
 mod life;
 mod listeners;
 mod logs;
@@ -14,11 +16,10 @@ pub use logs::start as start_logs;
 use crate::config::Settings;
 use crate::gateway::{Gateway, GatewayError};
 use door::Door;
+use front::Front;
 use life::{Life, Signals};
 use passthrough::Services;
-use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
-use pingora::proxy::http_proxy_service_with_name;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
@@ -51,13 +52,7 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     server.bootstrap();
 
     let door = Door::new(Arc::clone(&gateway), Arc::clone(&services), Arc::clone(&life), settings.log.access);
-    let mut front = http_proxy_service_with_name(&server.configuration, door, "videos");
-    if let Some(proxy) = front.app_logic_mut() {
-        let mut options = HttpServerOptions::default();
-        // Clients with prior knowledge speak HTTP/2 without TLS.
-        options.h2c = true;
-        proxy.server_options = Some(options);
-    }
+    let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door));
     listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
 
     for task in services.background() {

@@ -190,7 +190,11 @@ fn without_port(host: &str) -> &str {
 }
 
 /// Whether a path is the prefix itself or lies below it: `/api` covers `/api` and `/api/x`, not `/apis`.
+/// `OPTIONS *` asks about the server as a whole, which only `/` covers.
 fn is_below(path: &str, prefix: &str) -> bool {
+    if path == "*" {
+        return prefix == "/";
+    }
     let rest = path.strip_prefix(prefix);
     rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', '?']))
 }
@@ -209,7 +213,8 @@ mod tests {
             ("/api?x", "/api", true),
             ("/apis", "/api", false),
             ("/api", "/api/", false),
-            ("*", "/", false),
+            ("*", "/", true),
+            ("*", "/api", false),
         ];
         for (path, prefix, want) in table {
             assert_eq!(is_below(path, prefix), want, "{path} {prefix}");
