@@ -1,5 +1,6 @@
 //! Pingora's view of the program: every request enters here.
 
+use super::MAX_TRIES;
 use super::access::Line;
 use super::hops;
 use super::life::{InFlight, Life};
@@ -11,14 +12,12 @@ use bytes::Bytes;
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Connections that are tried for one passed-through request.
-const MAX_CONNECTS: usize = 3;
 
 #[derive(Clone)]
 pub(super) struct Door {
@@ -35,7 +34,8 @@ pub struct Passage {
     /// The header that carried a client key of ours.
     key_header: Option<HeaderName>,
     answered: Option<Answered>,
-    connects: usize,
+    /// Upstreams that could not be connected to.
+    tried: Vec<SocketAddr>,
     _permit: Option<Permit>,
     _in_flight: InFlight,
 }
@@ -85,7 +85,7 @@ impl ProxyHttp for Door {
             service: None,
             key_header: None,
             answered: None,
-            connects: 0,
+            tried: Vec::new(),
             _permit: None,
             _in_flight: self.life.enter(),
         }
@@ -106,15 +106,25 @@ impl ProxyHttp for Door {
     }
 
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<Box<HttpPeer>> {
-        passage.connects += 1;
         let is_upgrade = session.req_header().headers.contains_key(UPGRADE);
-        let peer = passage.service.as_ref().and_then(|service| service.next_peer(is_upgrade));
-        peer.map(Box::new).ok_or_else(|| Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"))
+        let peer = passage.service.as_ref().and_then(|service| service.next_peer(is_upgrade, &passage.tried));
+        peer.map(Box::new).ok_or_else(|| match passage.tried.is_empty() {
+            true => Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"),
+            false => Error::explain(ErrorType::ConnectError, "no other upstream is left").into_up(),
+        })
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, mut e: Box<Error>) -> Box<Error> {
-        // Nothing was sent yet, so the next upstream may have it whatever the method.
-        e.set_retry(passage.connects < MAX_CONNECTS);
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        peer: &HttpPeer,
+        passage: &mut Passage,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent yet, so another upstream may have it whatever the method.
+        passage.tried.push(peer._address.clone());
+        let has_another = passage.service.as_ref().is_some_and(|service| service.has_another(&passage.tried));
+        e.set_retry(has_another && passage.tried.len() < MAX_TRIES);
         e
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod balance;
 mod door;
 mod front;
 mod hops;
@@ -22,7 +23,7 @@ use passthrough::Services;
 use pingora::apps::http_app::HttpServer;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
-use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
+use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,17 +56,16 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door));
     listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
 
-    for task in services.background() {
-        server.add_service(task);
-    }
+    let upstreams: Vec<_> = services.background().into_iter().map(|task| server.add_service(task)).collect();
     let warm = background_service("names", Names { gateway: Arc::clone(&gateway), life: Arc::clone(&life) });
-    server.add_service(warm);
+    server.add_service(warm).add_dependencies(&upstreams);
     if let Some(address) = settings.admin {
         let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(admin::Admin::new(&gateway, &life)));
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
-    server.add_service(front);
+    // The first request finds its upstreams resolved.
+    server.add_service(front).add_dependencies(&upstreams);
     for listen in &settings.listen {
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         tracing::info!(address = %listen.addr, scheme, "listening");
@@ -106,6 +106,3 @@ impl BackgroundService for Names {
         self.life.is_warm();
     }
 }
-
-/// A task of a passthrough service: its names and its health checks.
-type Task = GenBackgroundService<pingora::lb::LoadBalancer<pingora::lb::selection::RoundRobin>>;
