@@ -25,7 +25,7 @@ use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
 use answer::Answer;
 use caller::Caller;
 use entry::Entry;
-use http::Method;
+use http::{HeaderName, Method};
 use keys::ClientKeys;
 use pingora::proxy::Session;
 use serde::Serialize;
@@ -188,6 +188,11 @@ impl Gateway {
     /// Checks the client's key for a request that is not for a video, and says which header carried it.
     pub fn authorize(&self, session: &Session) -> Result<KeyUse, ApiError> {
         self.keys.check(&session.req_header().headers, None, true)
+    }
+
+    /// The headers that carry a key of ours, which must not be passed on.
+    pub fn key_headers(&self, session: &Session) -> Vec<HeaderName> {
+        self.keys.carriers(&session.req_header().headers)
     }
 
     /// Takes a place in the house; `None` above `max_requests`.

@@ -17,7 +17,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a client may go on sending the body of a request that was answered with an error.
+const LINGER: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Door {
@@ -31,8 +34,8 @@ pub(super) struct Door {
 pub struct Passage {
     started: Instant,
     service: Option<Arc<Service>>,
-    /// The header that carried a client key of ours.
-    key_header: Option<HeaderName>,
+    /// The headers that carry client keys of ours.
+    key_headers: Vec<HeaderName>,
     answered: Option<Answered>,
     /// Upstreams that could not be connected to.
     tried: Vec<SocketAddr>,
@@ -53,8 +56,10 @@ impl Door {
         let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
         let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
         if service.auth {
-            passage.key_header = self.gateway.authorize(session)?.header;
+            self.gateway.authorize(session)?;
         }
+        // No key of ours is any business of the service, not even where none is asked for.
+        passage.key_headers = self.gateway.key_headers(session);
         passage._permit = Some(permit);
         passage.service = Some(Arc::clone(service));
         Ok(())
@@ -83,7 +88,7 @@ impl ProxyHttp for Door {
         Passage {
             started: Instant::now(),
             service: None,
-            key_header: None,
+            key_headers: Vec::new(),
             answered: None,
             tried: Vec::new(),
             _permit: None,
@@ -100,14 +105,20 @@ impl ProxyHttp for Door {
             Outcome::NotOurs(why) => why,
         };
         match self.admit(session, why, passage) {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                if is_upgrade(session) {
+                    // After an upgrade both sides may be silent for as long as they like.
+                    session.set_read_timeout(None);
+                }
+                Ok(false)
+            }
             Err(error) => self.refuse(session, error, passage).await.map(|()| true),
         }
     }
 
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<Box<HttpPeer>> {
-        let is_upgrade = session.req_header().headers.contains_key(UPGRADE);
-        let peer = passage.service.as_ref().and_then(|service| service.next_peer(is_upgrade, &passage.tried));
+        let service = passage.service.as_ref();
+        let peer = service.and_then(|service| service.next_peer(is_upgrade(session), &passage.tried));
         peer.map(Box::new).ok_or_else(|| match passage.tried.is_empty() {
             true => Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"),
             false => Error::explain(ErrorType::ConnectError, "no other upstream is left").into_up(),
@@ -128,13 +139,33 @@ impl ProxyHttp for Door {
         e
     }
 
+    /// A connection that the service closed while it was idle is replaced by another, but only for a request that
+    /// may come twice and has no body: what was sent of a body may have had its effect.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        e: Box<Error>,
+        _passage: &mut Passage,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut e = e.more_context(format!("Peer: {peer}"));
+        let has_begun = session.response_written().is_some();
+        if session.req_header().method.is_idempotent() && session.as_mut().is_body_empty() && !has_begun {
+            e.retry.decide_reuse(client_reused);
+        } else {
+            e.set_retry(false);
+        }
+        e
+    }
+
     async fn upstream_request_filter(
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
-        if let Some(name) = &passage.key_header {
+        for name in &passage.key_headers {
             request.remove_header(name);
         }
         Ok(())
@@ -186,8 +217,10 @@ impl ProxyHttp for Door {
         };
         let error = ApiError::new(kind);
         let error_code = error.status().as_u16();
-        if let Err(error) = self.refuse(session, error, passage).await {
-            tracing::debug!(%error, "the client left before its error");
+        session.set_keepalive(None);
+        match self.refuse(session, error, passage).await {
+            Ok(()) => linger(session).await,
+            Err(error) => tracing::debug!(%error, "the client left before its error"),
         }
         FailToProxy { error_code, can_reuse_downstream: false }
     }
@@ -213,6 +246,23 @@ impl ProxyHttp for Door {
     }
 }
 
+/// WebSocket is the one upgrade that Pingora passes on.
+fn is_upgrade(session: &Session) -> bool {
+    let upgrade = session.req_header().headers.get(UPGRADE);
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Reads on for a while when the client is still sending: closing with bytes unread would take the answer away from it.
+async fn linger(session: &mut Session) {
+    let downstream = session.as_downstream_mut();
+    if !downstream.is_http2() && !downstream.is_body_done() {
+        downstream.set_total_drain_timeout(Some(LINGER));
+        if let Err(error) = downstream.drain_request_body().await {
+            tracing::debug!(%error, "the client went on sending after its error");
+        }
+    }
+}
+
 /// What a failure of a passed-through request means to its client; `None` when the client has left.
 fn meaning(error: &Error) -> Option<ErrorKind> {
     match (error.etype(), error.esource()) {
@@ -221,6 +271,7 @@ fn meaning(error: &Error) -> Option<ErrorKind> {
         (ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError, ErrorSource::Downstream) => None,
         (_, ErrorSource::Downstream) => Some(ErrorKind::BadRequest),
         (ErrorType::ReadTimedout | ErrorType::WriteTimedout, _) => Some(ErrorKind::ServiceTimeout),
+        (ErrorType::InvalidHTTPHeader, ErrorSource::Upstream) => Some(ErrorKind::ServiceInvalidResponse),
         (_, ErrorSource::Upstream) => Some(ErrorKind::ServiceUnreachable),
         _ => Some(ErrorKind::Internal),
     }

@@ -1,4 +1,5 @@
 //! The real program over real sockets, one module per behaviour.
 
+mod passthrough;
 mod retrieve;
 mod support;
