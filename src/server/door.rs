@@ -13,7 +13,7 @@ use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::l4::socket::SocketAddr;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct Passage {
     /// The headers that carry client keys of ours.
     key_headers: Vec<HeaderName>,
     answered: Option<Answered>,
+    /// The one whose turn it is.
+    upstream: Option<SocketAddr>,
     /// Upstreams that could not be connected to.
     tried: Vec<SocketAddr>,
     _permit: Option<Permit>,
@@ -90,6 +92,7 @@ impl ProxyHttp for Door {
             service: None,
             key_headers: Vec::new(),
             answered: None,
+            upstream: None,
             tried: Vec::new(),
             _permit: None,
             _in_flight: self.life.enter(),
@@ -119,6 +122,7 @@ impl ProxyHttp for Door {
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<Box<HttpPeer>> {
         let service = passage.service.as_ref();
         let peer = service.and_then(|service| service.next_peer(is_upgrade(session), &passage.tried));
+        passage.upstream = peer.as_ref().map(|peer| peer._address.clone());
         peer.map(Box::new).ok_or_else(|| match passage.tried.is_empty() {
             true => Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"),
             false => Error::explain(ErrorType::ConnectError, "no other upstream is left").into_up(),
@@ -212,6 +216,7 @@ impl ProxyHttp for Door {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, passage: &mut Passage) -> FailToProxy {
         let has_begun = session.response_written().is_some();
+        failed(session, passage, e, "a passed-through request failed");
         let Some(kind) = meaning(e).filter(|_| !has_begun) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
@@ -223,6 +228,22 @@ impl ProxyHttp for Door {
             Err(error) => tracing::debug!(%error, "the client left before its error"),
         }
         FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// The words of Pingora's own line may repeat what a service sent; ours is written in `fail_to_proxy`.
+    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        session: &Session,
+        passage: &Passage,
+        error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        failed(session, passage, error, "an upstream failed, another try is made");
+        true
     }
 
     fn request_summary(&self, session: &Session, _passage: &Passage) -> String {
@@ -243,6 +264,19 @@ impl ProxyHttp for Door {
             answered: passage.answered.as_ref(),
         };
         line.write();
+    }
+}
+
+/// Logs a failure without the words of the error, which may hold bytes of the service or of the client.
+fn failed(session: &Session, passage: &Passage, error: &Error, what: &str) {
+    let upstream = passage.upstream.as_ref().map(tracing::field::display);
+    let path = session.req_header().uri.path();
+    let (is_client, source) = (*error.esource() == ErrorSource::Downstream, error.esource().as_str());
+    let error = error.etype().as_str();
+    if is_client {
+        tracing::debug!(path, upstream, error, source, "{what}");
+    } else {
+        tracing::warn!(path, upstream, error, source, "{what}");
     }
 }
 
