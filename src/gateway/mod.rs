@@ -27,6 +27,7 @@ use caller::Caller;
 use entry::Entry;
 use http::{HeaderName, Method};
 use keys::ClientKeys;
+use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 use pingora::proxy::Session;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -157,7 +158,7 @@ impl Gateway {
     ///
     /// The only errors are those of writing to the client.
     pub async fn intercept(&self, session: &mut Session) -> pingora::Result<Outcome> {
-        let Some(asked) = self.asked(session.req_header().raw_path()) else {
+        let Some(asked) = self.asked(path_and_query(session.req_header().raw_path())) else {
             return Ok(Outcome::NotOurs(NotOurs::Path));
         };
         let method = &session.req_header().method;
@@ -283,6 +284,14 @@ impl Gateway {
         let known: Vec<&str> = self.entries.keys().map(String::as_str).collect();
         let detail = format!("No provider named {name} is configured; configured are: {}.", known.join(", "));
         ApiError::because(ErrorKind::UnknownProvider, detail).with_param("video_id")
+    }
+}
+
+/// The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2).
+fn path_and_query(target: &[u8]) -> &[u8] {
+    match raw_target_authority(target) {
+        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
+        _ => target,
     }
 }
 

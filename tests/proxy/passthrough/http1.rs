@@ -76,8 +76,10 @@ fn methods_that_are_not_ours_pass_through_on_paths_that_are() {
             assert_eq!((service.last().method.as_str(), service.last().target().as_str()), (method, target));
         }
     }
-    let ours = get(proxy.address(), "/v1/videos/abc:openai");
-    assert_eq!((ours.status, ours.code().as_str()), (400, "unknown_provider"));
+    for ours in ["/v1/videos/abc:openai", "http://videos.test/v1/videos/abc:openai"] {
+        let response = get(proxy.address(), ours);
+        assert_eq!((response.status, response.code().as_str()), (400, "unknown_provider"), "{ours}");
+    }
 }
 
 #[test]
