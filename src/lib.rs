@@ -43,6 +43,22 @@
 //! - [`providers`]: one file per provider: pure translation
 //! - [`video`]: the vocabulary: video object, id, status, errors
 
+#![forbid(unsafe_code)]
+// What may panic or print has no place outside tests; clippy.toml lets tests do it. Here rather than in Cargo.toml,
+// where it would hold for the helpers in tests/ too.
+#![deny(
+    clippy::dbg_macro,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
 pub mod config;
 pub mod gateway;
 pub mod providers;
