@@ -3,6 +3,9 @@
 use super::Service;
 use crate::support::{Client, Proxy, get, send};
 
+/// A header.
+type Named = (&'static str, &'static str);
+
 /// SHA-256 of `sesame`.
 const SESAME: &str = "d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272";
 
@@ -49,7 +52,7 @@ fn the_header_with_our_key_is_removed_and_other_credentials_stay() {
     let service = Service::saying("in");
     let proxy = Proxy::start(&config(&service, ""));
     let theirs = ("Authorization", "Bearer theirs");
-    let table: &[(&[(&str, &str)], &[(&str, &str)])] = &[
+    let table: &[(&[Named], &[Named])] = &[
         (&[("Authorization", "Bearer sesame"), ("x-api-key", "theirs")], &[("x-api-key", "theirs")]),
         (&[("x-api-key", "sesame"), theirs], &[theirs]),
         (&[("x-bf-vk", "sesame"), theirs, ("x-api-key", "theirs")], &[theirs, ("x-api-key", "theirs")]),

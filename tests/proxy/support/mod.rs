@@ -1,5 +1,7 @@
 //! What the tests share: the program in a process of its own, a plain client, scripted upstreams, the sandbox.
 
+#![allow(dead_code, unused_imports, reason = "what no test here needs yet is needed by the next one")]
+
 mod client;
 mod proxy;
 mod sandbox;
