@@ -8,6 +8,7 @@ mod keys;
 mod load;
 mod routing;
 mod streaming;
+mod tls;
 mod websocket;
 
 use crate::support::{PATIENCE, Proxy};

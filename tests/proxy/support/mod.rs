@@ -8,7 +8,7 @@ mod sandbox;
 mod upstream;
 
 pub use client::{Client, Response, get, send};
-pub use proxy::{Proxy, run};
+pub use proxy::{Proxy, run, temporary};
 pub use sandbox::Providers;
 pub use upstream::{Request, Upstream};
 
