@@ -284,6 +284,7 @@ mod tests {
             (UpstreamInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
             (ServiceUnreachable, 502, "upstream_unreachable", "upstream_error"),
             (ServiceTimeout, 504, "upstream_timeout", "timeout_error"),
+            (ServiceInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
             (ServiceUnavailable, 503, "upstream_unavailable", "upstream_error"),
             (BadRequest, 400, "bad_request", "invalid_request_error"),
             (NotImplemented, 501, "not_implemented", "invalid_request_error"),
