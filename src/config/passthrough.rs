@@ -42,9 +42,16 @@ pub struct HealthCheck {
     pub interval: Duration,
 }
 
+impl Upstream {
+    /// What goes into `Host`: brackets around IPv6, the port unless it is the scheme's own.
+    pub fn authority(&self) -> String {
+        authority(self.tls, &self.host, self.port)
+    }
+}
+
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", scheme(self.tls), authority(self.tls, &self.host, self.port))
+        write!(f, "{}://{}", scheme(self.tls), self.authority())
     }
 }
 

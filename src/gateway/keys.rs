@@ -54,6 +54,12 @@ impl ClientKeys {
         known.allows(provider)?;
         Ok(KeyUse { name: Some(known.key.name.clone()), header: Some(header.clone()) })
     }
+
+    /// The headers that carry one of the keys, expired or not.
+    pub fn carriers(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+        let keys = self.0.as_deref().unwrap_or_default();
+        KEY_HEADERS.iter().filter(|name| find(keys, headers, name).is_some()).cloned().collect()
+    }
 }
 
 impl Known {

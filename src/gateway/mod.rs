@@ -29,9 +29,9 @@ use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
 use answer::Answer;
 use caller::Caller;
 use entry::Entry;
-use http::Method;
+use http::{HeaderName, Method};
 use keys::ClientKeys;
-use pingora::http::RequestHeader;
+use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 use pingora::proxy::Session;
 use poll::Polling;
 use std::collections::BTreeMap;
@@ -153,7 +153,7 @@ impl Gateway {
     ///
     /// The only errors are those of writing to the client.
     pub async fn intercept(&self, session: &mut Session) -> pingora::Result<Outcome> {
-        let Some(asked) = self.asked(target(session.req_header())) else {
+        let Some(asked) = self.asked(path_and_query(session.req_header().raw_path())) else {
             return Ok(Outcome::NotOurs(NotOurs::Path));
         };
         let method = &session.req_header().method;
@@ -184,6 +184,11 @@ impl Gateway {
     /// Checks the client's key for a request that is not for a video, and says which header carried it.
     pub fn authorize(&self, session: &Session) -> Result<KeyUse, ApiError> {
         self.keys.check(&session.req_header().headers, None, true)
+    }
+
+    /// The headers that carry a key of ours, which must not be passed on.
+    pub fn key_headers(&self, session: &Session) -> Vec<HeaderName> {
+        self.keys.carriers(&session.req_header().headers)
     }
 
     /// Takes a place in the house; `None` above `max_requests`.
@@ -282,10 +287,12 @@ impl Gateway {
     }
 }
 
-/// Path and query as they came over the wire. An absolute-form target (RFC 9112, 3.2.2) has them behind its host.
-fn target(header: &RequestHeader) -> &[u8] {
-    let raw = header.raw_path();
-    if raw.starts_with(b"/") { raw } else { header.uri.path().as_bytes() }
+/// The path of a request's target, which may be a whole URL (RFC 9112, 3.2.2).
+fn path_and_query(target: &[u8]) -> &[u8] {
+    match raw_target_authority(target) {
+        RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
+        _ => target,
+    }
 }
 
 fn invalid_id(detail: &str) -> ApiError {

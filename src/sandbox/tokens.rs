@@ -60,7 +60,7 @@ fn issuer(assertion: &str) -> Option<String> {
     }
     let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
     let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
-    Some(claims["iss"].as_str().unwrap_or_default().to_owned())
+    Some(claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 /// learn.microsoft.com "Microsoft identity platform and the OAuth 2.0 client credentials flow".

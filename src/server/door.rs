@@ -1,24 +1,28 @@
 //! Pingora's view of the program: every request enters here.
 
+use super::MAX_TRIES;
 use super::access::Line;
+use super::hops;
 use super::life::{InFlight, Life};
 use super::passthrough::{Service, Services};
 use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderName;
-use http::header::{HOST, UPGRADE};
-use pingora::http::RequestHeader;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Connections that are tried for one passed-through request.
-const MAX_CONNECTS: usize = 3;
+/// How long a client may go on sending the body of a request that was answered with an error.
+const LINGER: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 pub(super) struct Door {
     gateway: Arc<Gateway>,
     services: Arc<Services>,
@@ -30,10 +34,13 @@ pub(super) struct Door {
 pub struct Passage {
     started: Instant,
     service: Option<Arc<Service>>,
-    /// The header that carried a client key of ours.
-    key_header: Option<HeaderName>,
+    /// The headers that carry client keys of ours.
+    key_headers: Vec<HeaderName>,
     answered: Option<Answered>,
-    connects: usize,
+    /// The one whose turn it is.
+    upstream: Option<SocketAddr>,
+    /// Upstreams that could not be connected to.
+    tried: Vec<SocketAddr>,
     _permit: Option<Permit>,
     _in_flight: InFlight,
 }
@@ -51,8 +58,10 @@ impl Door {
         let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
         let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
         if service.auth {
-            passage.key_header = self.gateway.authorize(session)?.header;
+            self.gateway.authorize(session)?;
         }
+        // No key of ours is any business of the service, not even where none is asked for.
+        passage.key_headers = self.gateway.key_headers(session);
         passage._permit = Some(permit);
         passage.service = Some(Arc::clone(service));
         Ok(())
@@ -81,9 +90,10 @@ impl ProxyHttp for Door {
         Passage {
             started: Instant::now(),
             service: None,
-            key_header: None,
+            key_headers: Vec::new(),
             answered: None,
-            connects: 0,
+            upstream: None,
+            tried: Vec::new(),
             _permit: None,
             _in_flight: self.life.enter(),
         }
@@ -98,21 +108,58 @@ impl ProxyHttp for Door {
             Outcome::NotOurs(why) => why,
         };
         match self.admit(session, why, passage) {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                if is_upgrade(session) {
+                    // After an upgrade both sides may be silent for as long as they like.
+                    session.set_read_timeout(None);
+                }
+                Ok(false)
+            }
             Err(error) => self.refuse(session, error, passage).await.map(|()| true),
         }
     }
 
     async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<Box<HttpPeer>> {
-        passage.connects += 1;
-        let is_upgrade = session.req_header().headers.contains_key(UPGRADE);
-        let peer = passage.service.as_ref().and_then(|service| service.next_peer(is_upgrade));
-        peer.map(Box::new).ok_or_else(|| Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"))
+        let service = passage.service.as_ref();
+        let peer = service.and_then(|service| service.next_peer(is_upgrade(session), &passage.tried));
+        passage.upstream = peer.as_ref().map(|peer| peer._address.clone());
+        peer.map(Box::new).ok_or_else(|| match passage.tried.is_empty() {
+            true => Error::explain(ErrorType::HTTPStatus(503), "no upstream is healthy"),
+            false => Error::explain(ErrorType::ConnectError, "no other upstream is left").into_up(),
+        })
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, mut e: Box<Error>) -> Box<Error> {
-        // Nothing was sent yet, so the next upstream may have it whatever the method.
-        e.set_retry(passage.connects < MAX_CONNECTS);
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        peer: &HttpPeer,
+        passage: &mut Passage,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent yet, so another upstream may have it whatever the method.
+        passage.tried.push(peer._address.clone());
+        let has_another = passage.service.as_ref().is_some_and(|service| service.has_another(&passage.tried));
+        e.set_retry(has_another && passage.tried.len() < MAX_TRIES);
+        e
+    }
+
+    /// A connection that the service closed while it was idle is replaced by another, but only for a request that
+    /// may come twice and has no body: what was sent of a body may have had its effect.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        e: Box<Error>,
+        _passage: &mut Passage,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut e = e.more_context(format!("Peer: {peer}"));
+        let has_begun = session.response_written().is_some();
+        if session.req_header().method.is_idempotent() && session.as_mut().is_body_empty() && !has_begun {
+            e.retry.decide_reuse(client_reused);
+        } else {
+            e.set_retry(false);
+        }
         e
     }
 
@@ -122,7 +169,7 @@ impl ProxyHttp for Door {
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> pingora::Result<()> {
-        if let Some(name) = &passage.key_header {
+        for name in &passage.key_headers {
             request.remove_header(name);
         }
         Ok(())
@@ -143,17 +190,60 @@ impl ProxyHttp for Door {
         Ok(())
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        hops::strip(response);
+        Ok(())
+    }
+
+    /// Clients of HTTP/1.0 do not know chunks: for them the end of the connection is the end of the body.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> pingora::Result<()> {
+        if session.req_header().version == Version::HTTP_10 && response.headers.contains_key(TRANSFER_ENCODING) {
+            response.remove_header(&TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, passage: &mut Passage) -> FailToProxy {
         let has_begun = session.response_written().is_some();
+        failed(session, passage, e, "a passed-through request failed");
         let Some(kind) = meaning(e).filter(|_| !has_begun) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let error = ApiError::new(kind);
         let error_code = error.status().as_u16();
-        if let Err(error) = self.refuse(session, error, passage).await {
-            tracing::debug!(%error, "the client left before its error");
+        session.set_keepalive(None);
+        match self.refuse(session, error, passage).await {
+            Ok(()) => linger(session).await,
+            Err(error) => tracing::debug!(%error, "the client left before its error"),
         }
         FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// The words of Pingora's own line may repeat what a service sent; ours is written in `fail_to_proxy`.
+    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        session: &Session,
+        passage: &Passage,
+        error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        failed(session, passage, error, "an upstream failed, another try is made");
+        true
     }
 
     fn request_summary(&self, session: &Session, _passage: &Passage) -> String {
@@ -177,6 +267,36 @@ impl ProxyHttp for Door {
     }
 }
 
+/// Logs a failure without the words of the error, which may hold bytes of the service or of the client.
+fn failed(session: &Session, passage: &Passage, error: &Error, what: &str) {
+    let upstream = passage.upstream.as_ref().map(tracing::field::display);
+    let path = session.req_header().uri.path();
+    let (is_client, source) = (*error.esource() == ErrorSource::Downstream, error.esource().as_str());
+    let error = error.etype().as_str();
+    if is_client {
+        tracing::debug!(path, upstream, error, source, "{what}");
+    } else {
+        tracing::warn!(path, upstream, error, source, "{what}");
+    }
+}
+
+/// WebSocket is the one upgrade that Pingora passes on.
+fn is_upgrade(session: &Session) -> bool {
+    let upgrade = session.req_header().headers.get(UPGRADE);
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Reads on for a while when the client is still sending: closing with bytes unread would take the answer away from it.
+async fn linger(session: &mut Session) {
+    let downstream = session.as_downstream_mut();
+    if !downstream.is_http2() && !downstream.is_body_done() {
+        downstream.set_total_drain_timeout(Some(LINGER));
+        if let Err(error) = downstream.drain_request_body().await {
+            tracing::debug!(%error, "the client went on sending after its error");
+        }
+    }
+}
+
 /// What a failure of a passed-through request means to its client; `None` when the client has left.
 fn meaning(error: &Error) -> Option<ErrorKind> {
     match (error.etype(), error.esource()) {
@@ -185,6 +305,7 @@ fn meaning(error: &Error) -> Option<ErrorKind> {
         (ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError, ErrorSource::Downstream) => None,
         (_, ErrorSource::Downstream) => Some(ErrorKind::BadRequest),
         (ErrorType::ReadTimedout | ErrorType::WriteTimedout, _) => Some(ErrorKind::ServiceTimeout),
+        (ErrorType::InvalidHTTPHeader, ErrorSource::Upstream) => Some(ErrorKind::ServiceInvalidResponse),
         (_, ErrorSource::Upstream) => Some(ErrorKind::ServiceUnreachable),
         _ => Some(ErrorKind::Internal),
     }

@@ -2,7 +2,10 @@
 
 mod access;
 mod admin;
+mod balance;
 mod door;
+mod front;
+mod hops;
 mod life;
 mod listeners;
 mod logs;
@@ -14,14 +17,13 @@ pub use logs::start as start_logs;
 use crate::config::Settings;
 use crate::gateway::{Gateway, GatewayError};
 use door::Door;
+use front::Front;
 use life::{Life, Signals};
 use passthrough::Services;
-use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
-use pingora::proxy::http_proxy_service_with_name;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
-use pingora::services::background::{BackgroundService, GenBackgroundService, background_service};
+use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,26 +53,19 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     server.bootstrap();
 
     let door = Door::new(Arc::clone(&gateway), Arc::clone(&services), Arc::clone(&life), settings.log.access);
-    let mut front = http_proxy_service_with_name(&server.configuration, door, "videos");
-    if let Some(proxy) = front.app_logic_mut() {
-        let mut options = HttpServerOptions::default();
-        // Clients with prior knowledge speak HTTP/2 without TLS.
-        options.h2c = true;
-        proxy.server_options = Some(options);
-    }
+    let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door));
     listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
 
-    for task in services.background() {
-        server.add_service(task);
-    }
+    let upstreams: Vec<_> = services.background().into_iter().map(|task| server.add_service(task)).collect();
     let warm = background_service("names", Names { gateway: Arc::clone(&gateway), life: Arc::clone(&life) });
-    server.add_service(warm);
+    server.add_service(warm).add_dependencies(&upstreams);
     if let Some(address) = settings.admin {
         let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(admin::Admin::new(&gateway, &life)));
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
-    server.add_service(front);
+    // The first request finds its upstreams resolved.
+    server.add_service(front).add_dependencies(&upstreams);
     for listen in &settings.listen {
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         tracing::info!(address = %listen.addr, scheme, "listening");
@@ -114,6 +109,3 @@ impl BackgroundService for Names {
         self.life.is_warm();
     }
 }
-
-/// A task of a passthrough service: its names and its health checks.
-type Task = GenBackgroundService<pingora::lb::LoadBalancer<pingora::lb::selection::RoundRobin>>;

@@ -1,29 +1,19 @@
 //! Services behind the proxy: which one a request is for, and which of its upstreams is next.
 
-use super::Task;
-use crate::config::{HealthCheck as HealthSettings, Passthrough, Upstream};
-use async_trait::async_trait;
-use http::Extensions;
-use pingora::lb::discovery::ServiceDiscovery;
-use pingora::lb::health_check::{HealthCheck, HttpHealthCheck};
+use super::balance::{CONNECT_TIMEOUT, Task, balancer};
+use crate::config::{Passthrough, Upstream};
 use pingora::lb::selection::RoundRobin;
-use pingora::lb::{Backend, Backends, LoadBalancer};
+use pingora::lb::{Backend, LoadBalancer};
 use pingora::protocols::ALPN;
+use pingora::protocols::l4::socket::SocketAddr;
 use pingora::services::background::GenBackgroundService;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{ErrorType, OkOrErr};
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often names of upstreams are resolved again.
-const NAMES_AGAIN: Duration = Duration::from_secs(30);
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Idle connections are closed before the shortest usual timeout of a server.
-const IDLE: Duration = Duration::from_secs(50);
+/// Idle connections are closed before a service closes them (Node and uvicorn do after 5 s): a POST that meets a
+/// connection being closed is lost.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// Upstreams that are looked at before none is said to be healthy.
 const MAX_LOOKS: usize = 256;
@@ -86,9 +76,10 @@ impl Services {
 }
 
 impl Service {
-    /// The next healthy upstream; `None` when there is none.
-    pub fn next_peer(&self, is_upgrade: bool) -> Option<HttpPeer> {
-        let backend = self.balancer.select(b"", MAX_LOOKS)?;
+    /// The next healthy upstream that was not tried for this request; `None` when there is none.
+    pub fn next_peer(&self, is_upgrade: bool, tried: &[SocketAddr]) -> Option<HttpPeer> {
+        let is_fit = |backend: &Backend, is_healthy: bool| is_healthy && !tried.contains(&backend.addr);
+        let backend = self.balancer.select_with(b"", MAX_LOOKS, is_fit)?;
         let upstream = backend.ext.get::<Upstream>()?;
         let sni = if upstream.tls { upstream.host.clone() } else { String::new() };
         let mut peer = HttpPeer::new(*backend.addr.as_inet()?, upstream.tls, sni);
@@ -100,85 +91,11 @@ impl Service {
         peer.options.max_h2_streams = 100;
         Some(peer)
     }
-}
 
-fn balancer(entry: &Passthrough) -> LoadBalancer<RoundRobin> {
-    let mut backends = Backends::new(Box::new(Names { upstreams: entry.upstreams.clone() }));
-    if let Some(check) = &entry.health_check {
-        backends.set_health_check(Box::new(Checks::new(&entry.upstreams, check)));
-    }
-    let mut balancer = LoadBalancer::from_backends(backends);
-    let has_names = entry.upstreams.iter().any(|upstream| upstream.host.parse::<IpAddr>().is_err());
-    balancer.update_frequency = has_names.then_some(NAMES_AGAIN);
-    balancer.health_check_frequency = entry.health_check.as_ref().map(|check| check.interval);
-    balancer.parallel_health_check = true;
-    balancer
-}
-
-/// Upstreams by name or address; names are resolved without blocking a thread of the server.
-struct Names {
-    upstreams: Vec<Upstream>,
-}
-
-#[async_trait]
-impl ServiceDiscovery for Names {
-    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
-        let mut found = BTreeSet::new();
-        for upstream in &self.upstreams {
-            let addresses = match tokio::net::lookup_host((upstream.host.as_str(), upstream.port)).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    tracing::warn!(host = upstream.host, %error, "a passthrough upstream cannot be resolved");
-                    continue;
-                }
-            };
-            for address in addresses {
-                let mut ext = Extensions::new();
-                ext.insert(upstream.clone());
-                found.insert(Backend { addr: address.into(), weight: 1, ext });
-            }
-        }
-        if found.is_empty() {
-            // An error keeps the last good answer.
-            return pingora::Error::e_explain(ErrorType::ConnectNoRoute, "no upstream can be resolved");
-        }
-        Ok((found, HashMap::new()))
-    }
-}
-
-/// An HTTP check per upstream, since each has a host and a scheme of its own.
-struct Checks(Vec<(Upstream, HttpHealthCheck)>);
-
-impl Checks {
-    fn new(upstreams: &[Upstream], settings: &HealthSettings) -> Checks {
-        let check = |upstream: &Upstream| {
-            let mut check = HttpHealthCheck::new(&upstream.host, upstream.tls);
-            if let Ok(uri) = settings.path.parse() {
-                check.req.set_uri(uri);
-            }
-            check.peer_template.options.connection_timeout = Some(CONNECT_TIMEOUT);
-            check.reuse_connection = true;
-            check
-        };
-        Checks(upstreams.iter().map(|upstream| (upstream.clone(), check(upstream))).collect())
-    }
-}
-
-#[async_trait]
-impl HealthCheck for Checks {
-    async fn check(&self, target: &Backend) -> pingora::Result<()> {
-        let upstream = target.ext.get::<Upstream>();
-        let own = self.0.iter().find(|(known, _)| Some(known) == upstream);
-        let (_, check) = own.or_err(ErrorType::InternalError, "a backend without its upstream")?;
-        check.check(target).await
-    }
-
-    async fn health_status_change(&self, target: &Backend, healthy: bool) {
-        tracing::warn!(upstream = %target.addr, healthy, "the health of a passthrough upstream changed");
-    }
-
-    fn health_threshold(&self, _success: bool) -> usize {
-        1
+    /// Whether there is a healthy upstream that was not tried for this request.
+    pub fn has_another(&self, tried: &[SocketAddr]) -> bool {
+        let backends = self.balancer.backends();
+        backends.get_backend().iter().any(|backend| backends.ready(backend) && !tried.contains(&backend.addr))
     }
 }
 
@@ -190,7 +107,11 @@ fn without_port(host: &str) -> &str {
 }
 
 /// Whether a path is the prefix itself or lies below it: `/api` covers `/api` and `/api/x`, not `/apis`.
+/// `OPTIONS *` asks about the server as a whole, which only `/` covers.
 fn is_below(path: &str, prefix: &str) -> bool {
+    if path == "*" {
+        return prefix == "/";
+    }
     let rest = path.strip_prefix(prefix);
     rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with(['/', '?']))
 }
@@ -209,7 +130,8 @@ mod tests {
             ("/api?x", "/api", true),
             ("/apis", "/api", false),
             ("/api", "/api/", false),
-            ("*", "/", false),
+            ("*", "/", true),
+            ("*", "/api", false),
         ];
         for (path, prefix, want) in table {
             assert_eq!(is_below(path, prefix), want, "{path} {prefix}");

@@ -113,6 +113,9 @@ error_kinds! {
         "The service behind this path could not be reached.", "Ask again; if it stays, its operator must look at it.";
     ServiceTimeout => 504, "upstream_timeout", "timeout_error", Ours,
         "The service behind this path did not answer in time.", "Ask again; if it stays, its operator must look at it.";
+    ServiceInvalidResponse => 502, "upstream_invalid_response", "upstream_error", Ours,
+        "The service behind this path answered with something that is not HTTP.",
+        "Ask again; if it stays, its operator must look at it.";
     ServiceUnavailable => 503, "upstream_unavailable", "upstream_error", Ours,
         "No upstream of the service behind this path is healthy.", "Ask again after Retry-After.";
     BadRequest => 400, "bad_request", "invalid_request_error", Ours,
@@ -281,6 +284,7 @@ mod tests {
             (UpstreamInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
             (ServiceUnreachable, 502, "upstream_unreachable", "upstream_error"),
             (ServiceTimeout, 504, "upstream_timeout", "timeout_error"),
+            (ServiceInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
             (ServiceUnavailable, 503, "upstream_unavailable", "upstream_error"),
             (BadRequest, 400, "bad_request", "invalid_request_error"),
             (NotImplemented, 501, "not_implemented", "invalid_request_error"),

@@ -40,7 +40,7 @@ fn asks(request: &Request<'_>) -> Ask {
 
 /// The operation that the body names, which must be one of the model in the path.
 fn named(request: &Request<'_>, prefix: &str) -> Ask {
-    match request.json()["operationName"].as_str() {
+    match request.json().get("operationName").and_then(Value::as_str) {
         Some(name) if name.starts_with(prefix) => Ask::Job(name.to_owned()),
         _ => Ask::Answered(invalid(&format!("Invalid operation name: it must begin with {prefix}"))),
     }

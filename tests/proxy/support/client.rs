@@ -78,6 +78,13 @@ impl Client {
         body
     }
 
+    /// The next bytes, as many as are asked for.
+    pub fn read_exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// The bytes that come until the peer closes.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
