@@ -1,13 +1,14 @@
 //! Answers as they are written to clients.
 
 use super::poll::{How, Told};
-use super::text::Spelling;
+use super::text::{Ready, Spelling};
 use crate::video::{ApiError, CacheDebug, Envelope, ErrorKind, ExtraFields};
 use bytes::Bytes;
 use http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use std::borrow::Cow;
 use std::time::Duration;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,26 +42,24 @@ pub(super) struct Answering<'a> {
 impl Answer {
     /// A video, or 304 for a client that holds it already.
     pub fn video(told: &Told, answering: &Answering<'_>, holds: impl Fn(&str) -> bool) -> Answer {
-        let etag = told.text.etag(&answering.spelling);
+        let ready = ready(told, answering);
         let mut headers = common_headers(answering.request_id);
         headers.push((X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str())));
-        push(&mut headers, ETAG, &etag);
+        headers.push((ETAG, ready.etag.clone()));
         if let Some(interval) = answering.poll_after {
             headers.push((POLL_AFTER, HeaderValue::from(millis(interval))));
         }
         if let Some(credential) = &told.kept.credential {
             push(&mut headers, X_VIDGATE_CREDENTIAL, credential);
         }
-        if matches!(told.how, How::Hit | How::Stale) {
+        if told.how == How::Stale {
             headers.push((AGE, HeaderValue::from(told.kept.said_at.elapsed().as_secs())));
         }
-        if holds(&etag) {
+        if holds(ready.etag.to_str().unwrap_or_default()) {
             return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Vec::new() };
         }
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        let mut body = told.text.spelled(&answering.spelling);
-        body.push(extra_fields(told, answering));
-        Answer { status: StatusCode::OK, headers, body: in_one_piece(body) }
+        Answer { status: StatusCode::OK, headers, body: ready.body.clone() }
     }
 
     /// An error in the envelope, with the headers that go with its status.
@@ -88,7 +87,8 @@ impl Answer {
     pub async fn write(self, session: &mut Session) -> pingora::Result<()> {
         let has_body = self.status != StatusCode::NOT_MODIFIED;
         let length = self.len();
-        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
+        // Without the table of names as they were spelled: ours are lower-case.
+        let mut header = ResponseHeader::build_no_case(self.status, Some(self.headers.len() + 2))?;
         for (name, value) in self.headers {
             header.append_header(name, value)?;
         }
@@ -105,6 +105,23 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// The body and its tag. Those of a hit are the same for all who ask in the same way, and are made once.
+fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
+    let spelling = &answering.spelling;
+    let is_kept = matches!(told.how, How::Hit | How::Stale);
+    if let Some(ready) = told.kept.ready.get().filter(|ready| is_kept && ready.fits(spelling)) {
+        return Cow::Borrowed(ready);
+    }
+    let mut body = told.text.spelled(spelling);
+    body.push(extra_fields(told, answering));
+    let ready = Ready::new(spelling, told.text.etag(spelling), in_one_piece(body));
+    if is_kept {
+        // Whoever comes first sets it; other spellings are made each time.
+        let _ = told.kept.ready.set(ready.clone());
+    }
+    Cow::Owned(ready)
 }
 
 /// The end of the object: what is said about the answer rather than about the video.

@@ -3,30 +3,29 @@
 use http::header::{AUTHORIZATION, HOST, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use pingora::proxy::Session;
-use uuid::Uuid;
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Builder;
 
 const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID: usize = 128;
 
 /// The parts of a client's request that an answer depends on.
-pub(super) struct Caller {
+pub(super) struct Caller<'a> {
     pub request_id: String,
-    pub headers: HeaderMap,
+    pub headers: &'a HeaderMap,
     /// `scheme://host` by which the client reaches us, without a slash at the end.
-    pub origin: String,
+    pub origin: Cow<'a, str>,
 }
 
-impl Caller {
-    pub fn of(session: &Session, public_url: Option<&str>) -> Caller {
-        let header = session.req_header();
-        let origin = match public_url {
-            Some(url) => url.to_owned(),
-            None => origin(session),
-        };
-        Caller { request_id: request_id(&header.headers), headers: header.headers.clone(), origin }
+impl<'a> Caller<'a> {
+    pub fn of(session: &'a Session, public_url: Option<&'a str>) -> Caller<'a> {
+        let headers = &session.req_header().headers;
+        let origin = public_url.map_or_else(|| Cow::Owned(origin(session)), Cow::Borrowed);
+        Caller { request_id: request_id(headers), headers, origin }
     }
 
-    pub fn authorization(&self) -> Option<&HeaderValue> {
+    pub fn authorization(&self) -> Option<&'a HeaderValue> {
         self.headers.get(AUTHORIZATION)
     }
 
@@ -51,7 +50,16 @@ impl Caller {
 pub(super) fn request_id(headers: &HeaderMap) -> String {
     let is_plain = |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
-    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given.map_or_else(fresh_id, str::to_owned)
+}
+
+/// A UUID of version 7. It only has to be unique, so its random part needs no call of the system.
+fn fresh_id() -> String {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let id = Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or_default(), &random).into_uuid();
+    id.hyphenated().to_string()
 }
 
 /// The request's own scheme and host; a host that could not stand in a URL is left out.

@@ -23,7 +23,7 @@ const OUR_NAME: &str = concat!("vidgate/", env!("CARGO_PKG_VERSION"));
 
 /// A provider as the settings have it, ready for calls.
 pub(super) struct Entry {
-    pub name: String,
+    pub name: Arc<str>,
     pub row: &'static Provider,
     pub means: Means,
     pub limits: Limits,
@@ -115,7 +115,7 @@ impl Entry {
         };
         let max_concurrent = settings.max_concurrent.min(Semaphore::MAX_PERMITS);
         Ok(Entry {
-            name: settings.name.clone(),
+            name: settings.name.as_str().into(),
             row: settings.kind,
             means,
             limits: Limits {
@@ -140,7 +140,7 @@ impl Entry {
     pub fn state(&self) -> ProviderState {
         let now = Instant::now();
         ProviderState {
-            name: self.name.clone(),
+            name: self.name.to_string(),
             kind: self.row.kind,
             in_flight: self.max_concurrent.saturating_sub(self.slots.available_permits()),
             breaker: self.breaker.shown(now),

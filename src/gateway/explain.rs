@@ -53,7 +53,7 @@ impl Gateway {
         });
         let base = endpoint.address().to_string();
         Ok(Explanation {
-            provider: entry.name.clone(),
+            provider: entry.name.to_string(),
             kind: entry.row.kind,
             job: job.as_str().to_owned(),
             method: call.method.to_string(),

@@ -91,7 +91,7 @@ pub struct Answered {
     pub bytes: usize,
     pub request_id: String,
     /// The configured name of the provider, once it was known.
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
     /// The name of the client's key.
     pub key: Option<String>,
     /// `error.code` of an error.
@@ -202,7 +202,7 @@ impl Gateway {
     pub async fn warm(&self) {
         for entry in self.entries.values() {
             if let Err(error) = entry.warm().await {
-                tracing::warn!(provider = entry.name, error = error.message(Some(&entry.name)), "not reachable yet");
+                tracing::warn!(provider = &*entry.name, error = error.message(Some(&entry.name)), "not reachable yet");
             }
         }
     }
@@ -244,17 +244,17 @@ impl Gateway {
         }
     }
 
-    async fn answer_for(&self, asked: Asked, caller: &Caller, answered: &mut Answered) -> Result<Answer, ApiError> {
+    async fn answer_for(&self, asked: Asked, caller: &Caller<'_>, answered: &mut Answered) -> Result<Answer, ApiError> {
         let (id, is_content) = match &asked {
             Asked::Video(id) => (Some(id), false),
             Asked::Content(id) => (Some(id), true),
             Asked::Invalid(_) | Asked::NoProvider => (None, false),
         };
         let entry = id.and_then(|id| self.entries.get(id.provider()));
-        answered.provider = entry.map(|entry| entry.name.clone());
+        answered.provider = entry.map(|entry| Arc::clone(&entry.name));
         // Where Authorization is the provider's, a key of ours is never looked for there.
         let authorization_is_ours = entry.is_none_or(|entry| !entry.forwards());
-        let key = self.keys.check(&caller.headers, entry.map(|entry| entry.name.as_str()), authorization_is_ours)?;
+        let key = self.keys.check(caller.headers, entry.map(|entry| &*entry.name), authorization_is_ours)?;
         answered.key = key.name;
         let id = match asked {
             Asked::Video(id) | Asked::Content(id) => id,

@@ -8,6 +8,7 @@ use super::text::Spelling;
 use super::{Answered, Gateway};
 use crate::providers::Job;
 use crate::video::{ApiError, ErrorKind, VideoId};
+use http::HeaderValue;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -17,12 +18,22 @@ impl Gateway {
         entry: &Arc<Entry>,
         id: &VideoId,
         job: &Job<'_>,
-        caller: &Caller,
+        caller: &Caller<'_>,
         answered: &mut Answered,
     ) -> Result<Answer, ApiError> {
-        let poll = self.poll(entry, job, caller)?;
+        let authorization = own_authorization(entry, caller)?;
+        let identity = authorization.map_or(&b""[..], HeaderValue::as_bytes);
+        let key = self.polling.key(&entry.name, identity, job.as_str());
+        let wants_raw = self.wants_raw(caller);
+        let is_cached = entry.poll.cache && wants_raw == (false, false);
         let started = Instant::now();
-        let result = self.polling.ask(poll).await;
+        let result = match self.polling.at_hand(key).filter(|_| is_cached) {
+            Some(told) => told,
+            None => {
+                let poll = self.poll(entry, job, caller, authorization, wants_raw);
+                self.polling.ask(poll, key).await
+            }
+        };
         answered.upstream = Some(started.elapsed());
         let told = result?;
         answered.job_status = Some(told.text.status);
@@ -37,25 +48,42 @@ impl Gateway {
         Ok(Answer::video(&told, &answering, |etag| caller.holds(etag)))
     }
 
-    fn poll(&self, entry: &Arc<Entry>, job: &Job<'_>, caller: &Caller) -> Result<Poll, ApiError> {
-        let authorization = entry.forwards().then(|| caller.authorization().cloned());
-        if authorization == Some(None) {
-            let detail = "{p} is asked with the client's own credentials, and the request has no Authorization.";
-            return Err(ApiError::because(ErrorKind::InvalidApiKey, detail));
-        }
-        let authorization = authorization.flatten();
+    /// Whether raw request and raw response are wanted and allowed.
+    fn wants_raw(&self, caller: &Caller<'_>) -> (bool, bool) {
         let wants = |header: &str| self.allow_raw && caller.wants(header);
-        Ok(Poll {
+        (wants("x-bf-send-back-raw-request"), wants("x-bf-send-back-raw-response"))
+    }
+
+    fn poll(
+        &self,
+        entry: &Arc<Entry>,
+        job: &Job<'_>,
+        caller: &Caller<'_>,
+        authorization: Option<&HeaderValue>,
+        wants_raw: (bool, bool),
+    ) -> Poll {
+        Poll {
             entry: Arc::clone(entry),
             job: job.as_str().to_owned(),
-            client: authorization.as_ref().map(|value| self.polling.holder_of(value.as_bytes())),
-            authorization,
+            client: authorization.map(|value| self.polling.holder_of(value.as_bytes())),
+            authorization: authorization.cloned(),
             request_id: caller.request_id.clone(),
             traceparent: caller.traceparent().cloned(),
             deadline: Instant::now() + entry.timeout,
-            wants_raw: (wants("x-bf-send-back-raw-request"), wants("x-bf-send-back-raw-response")),
+            wants_raw,
             #[cfg(test)]
             script: None,
-        })
+        }
     }
+}
+
+/// The client's own credential, for a provider that is asked with it.
+fn own_authorization<'a>(entry: &Entry, caller: &Caller<'a>) -> Result<Option<&'a HeaderValue>, ApiError> {
+    if !entry.forwards() {
+        return Ok(None);
+    }
+    caller.authorization().map(Some).ok_or_else(|| {
+        let detail = "{p} is asked with the client's own credentials, and the request has no Authorization.";
+        ApiError::because(ErrorKind::InvalidApiKey, detail)
+    })
 }

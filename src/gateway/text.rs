@@ -2,6 +2,7 @@
 
 use crate::video::{Source, Status, Video, VideoBody};
 use bytes::Bytes;
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest;
 use std::fmt::Write as _;
@@ -79,7 +80,7 @@ impl VideoText {
     }
 
     /// A strong entity tag: it changes with the JSON and with the spelling, and with nothing else.
-    pub fn etag(&self, spelling: &Spelling<'_>) -> String {
+    pub fn etag(&self, spelling: &Spelling<'_>) -> HeaderValue {
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(&self.digest.to_be_bytes());
         for part in [spelling.id, "\0", spelling.origin] {
@@ -91,7 +92,28 @@ impl VideoText {
             let _ = write!(etag, "{byte:02x}");
         }
         etag.push('"');
-        etag
+        // Hexadecimal digits and quotes can stand in a header.
+        HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    }
+}
+
+/// An answer as it is sent to those who find it in the cache and ask in this way.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    id: Box<str>,
+    origin: Box<str>,
+    pub etag: HeaderValue,
+    /// The whole body, in pieces.
+    pub body: Vec<Bytes>,
+}
+
+impl Ready {
+    pub fn new(spelling: &Spelling<'_>, etag: HeaderValue, body: Vec<Bytes>) -> Ready {
+        Ready { id: spelling.id.into(), origin: spelling.origin.into(), etag, body }
+    }
+
+    pub fn fits(&self, spelling: &Spelling<'_>) -> bool {
+        *self.id == *spelling.id && *self.origin == *spelling.origin
     }
 }
 

@@ -2,19 +2,19 @@
 
 use super::records::JobKey;
 use crate::config::PollCache as Settings;
-use crate::gateway::text::VideoText;
+use crate::gateway::text::{Ready, VideoText};
 use crate::video::ApiError;
 use moka::Expiry;
 use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Bytes of an entry besides its text: key, times, pointers, and the cache's own bookkeeping.
-const OVERHEAD: usize = 400;
+const OVERHEAD: usize = 1000;
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub(in crate::gateway) struct Kept {
     pub latency: Duration,
     /// The name of the credential that was used.
     pub credential: Option<Arc<str>>,
+    /// The answer as it was written for the first client who found it here, for all who ask in the same way.
+    pub ready: OnceLock<Ready>,
 }
 
 /// What an exchange came to, for everybody who waited for it.
@@ -159,8 +161,9 @@ impl Kept {
         now < self.fresh_until
     }
 
+    /// Its text twice, since an answer that is asked for again is kept as it was sent, too.
     fn weight(&self) -> usize {
-        self.known.length() + OVERHEAD
+        2 * self.known.length() + OVERHEAD
     }
 
     /// How long it is of any use.

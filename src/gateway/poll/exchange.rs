@@ -61,11 +61,6 @@ struct Worker<'a> {
 }
 
 impl Poll {
-    /// What sets apart polls whose answers must not be shared: the client's own credential.
-    pub fn identity(&self) -> &[u8] {
-        self.authorization.as_ref().map_or(b"", HeaderValue::as_bytes)
-    }
-
     pub fn is_cached(&self) -> bool {
         self.entry.poll.cache && self.wants_raw == (false, false)
     }
@@ -318,6 +313,6 @@ fn note_unknown_state(entry: &Entry, video: &Video<'_>) {
     if let Some(word) = &video.unknown_state {
         entry.unknown_states.fetch_add(1, Ordering::Relaxed);
         let word: String = word.chars().take(64).collect();
-        tracing::warn!(provider = entry.name, state = word, "an unknown state is answered as in_progress");
+        tracing::warn!(provider = &*entry.name, state = word, "an unknown state is answered as in_progress");
     }
 }

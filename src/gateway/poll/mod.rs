@@ -27,8 +27,8 @@ use cache::{Outcome, Seat};
 use exchange::Polled;
 use records::{Keyring, Records};
 use serde::Serialize;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout_at};
 
@@ -128,9 +128,18 @@ impl Polling {
         Holder::Client(self.keyring.hash(authorization))
     }
 
+    /// The key of a job, as asked for with this credential of the client's own (empty where it is ours).
+    pub fn key(&self, provider: &str, identity: &[u8], job: &str) -> JobKey {
+        self.keyring.key(provider, identity, job)
+    }
+
+    /// The answer that is at hand, if there is one: the short way of a hit.
+    pub fn at_hand(&self, key: JobKey) -> Option<Result<Told, ApiError>> {
+        self.fresh(key).map(|kept| self.tell(kept, How::Hit, key))
+    }
+
     /// Answers a poll: from the cache, with others, or by an exchange of its own.
-    pub async fn ask(self: &Arc<Self>, poll: Poll) -> Result<Told, ApiError> {
-        let key = self.keyring.key(&poll.entry.name, poll.identity(), &poll.job);
+    pub async fn ask(self: &Arc<Self>, poll: Poll, key: JobKey) -> Result<Told, ApiError> {
         if !poll.is_cached() {
             let polled = self.exchange(&poll, key).await?;
             let raw = polled.raw.clone();
@@ -202,6 +211,7 @@ impl Polling {
                 is_stale: false,
                 latency: Duration::ZERO,
                 credential: None,
+                ready: OnceLock::new(),
             });
             self.cache.keep(key, Arc::clone(&kept));
             return Ok(kept);
@@ -210,7 +220,9 @@ impl Polling {
         let Some(known) = known else { return Err(error) };
         // It counts as fresh again for a moment: a failing provider is not asked more often than a good one.
         let fresh_until = now + poll.entry.poll.fresh_for;
-        let kept = Arc::new(Kept { is_stale: true, fresh_until, latency: Duration::ZERO, ..Kept::clone(&known) });
+        let ready = OnceLock::new();
+        let kept = Kept { is_stale: true, fresh_until, latency: Duration::ZERO, ready, ..Kept::clone(&known) };
+        let kept = Arc::new(kept);
         self.cache.keep(key, Arc::clone(&kept));
         Ok(kept)
     }
@@ -265,6 +277,7 @@ impl Polling {
             is_stale: false,
             latency: polled.latency,
             credential: polled.credential,
+            ready: OnceLock::new(),
         }
     }
 }

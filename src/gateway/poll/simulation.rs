@@ -100,7 +100,8 @@ impl World {
             wants_raw: (false, false),
             script: Some(self.script.clone()),
         };
-        self.polling.ask(poll).await
+        let key = self.polling.key("p", b"", &poll.job);
+        self.polling.ask(poll, key).await
     }
 }
 

@@ -107,7 +107,9 @@ fn a_body_that_ends_with_an_empty_frame_leaves_the_services_connection_good() {
         }
     });
     assert_eq!(service.seen().len(), 30);
-    assert_eq!(service.connections(), 1, "it was one connection all the time");
+    // A spoilt connection would be given up after each of the 15 bodies. A few are made anew all the same: the next
+    // request can come before the last connection is back in the pool.
+    assert!(service.connections() < 8, "{} connections", service.connections());
 }
 
 #[test]
