@@ -157,6 +157,11 @@ fn with_the_cache_off_every_poll_is_a_call() {
         assert_eq!((cache(&response), provider.calls()), ("off", calls));
         assert!(response.json()["extra_fields"].get("cache_debug").is_none());
     }
+    // Nothing is remembered either: each answer is what the provider says now.
+    provider.says(200, "", DONE);
+    assert_eq!(poll(&proxy).json()["status"], "completed");
+    provider.says(200, "", RUNNING);
+    assert_eq!(poll(&proxy).json()["status"], "in_progress");
 }
 
 #[test]

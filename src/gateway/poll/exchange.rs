@@ -65,6 +65,13 @@ impl Poll {
         self.entry.poll.cache && self.wants_raw == (false, false)
     }
 
+    /// Whether it is worth remembering how far the job has come: where answers are kept, or where there are several
+    /// credentials to find the right one of. Without either, each poll is the provider's word and nothing else.
+    pub fn is_remembered(&self) -> bool {
+        let has_several = matches!(&self.entry.means, Means::Keys(keys) if keys.len() > 1);
+        self.entry.poll.cache || has_several
+    }
+
     /// Fails when every credential that could be used is held.
     pub fn check_holds(&self) -> Result<(), ApiError> {
         let now = Instant::now();

@@ -229,7 +229,7 @@ impl Polling {
 
     /// One exchange with the provider, if it may be asked now; its answer held against what is remembered.
     async fn exchange(&self, poll: &Poll, key: JobKey) -> Result<Polled, ApiError> {
-        let record = self.records.get(key);
+        let record = poll.is_remembered().then(|| self.records.get(key)).flatten();
         poll.check_holds()?;
         let entry = &poll.entry;
         let Ok(_slot) = entry.slots.try_acquire() else {
@@ -245,7 +245,9 @@ impl Polling {
         let is_failure = result.as_ref().is_err_and(|error| is_providers_failure(error.kind));
         entry.breaker.tell(began, Instant::now(), !is_failure);
         let polled = result?;
-        self.remember(key, record, &polled)?;
+        if poll.is_remembered() {
+            self.remember(key, record, &polled)?;
+        }
         Ok(polled)
     }
 
