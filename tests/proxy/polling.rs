@@ -329,6 +329,19 @@ fn a_job_is_asked_for_with_the_credential_that_knows_it() {
             assert_eq!(upstream.requests().len() - before, first_calls + poll);
         }
     }
+    // Many at once: all are found, and after its first poll each costs one call.
+    let mut client = Client::connect(proxy.address());
+    let mut ask_for_all = || {
+        let before = upstream.requests().len();
+        for number in 0..200 {
+            let account = if number % 2 == 0 { "one" } else { "two" };
+            let response = client.request("GET", &format!("/v1/videos/{account}_many{number}:p"), &[], b"");
+            assert_eq!((response.status, response.json()["prompt"].as_str()), (200, Some(account)));
+        }
+        upstream.requests().len() - before
+    };
+    assert_eq!((ask_for_all(), ask_for_all(), ask_for_all()), (300, 200, 200));
+
     let before = upstream.requests().len();
     assert_eq!(get(proxy.address(), "/v1/videos/three_1:p").code(), "video_not_found");
     assert_eq!(upstream.requests().len() - before, 2, "each credential once");
