@@ -1,12 +1,11 @@
 //! One try at a call: one connection, one request, one reply.
 
-use super::client::{Limits, Outgoing};
+use super::body;
 use super::endpoint::Peers;
-use super::{body, handshake};
+use super::fault::{Again, Fault, no_answer, not_connected};
+use super::outgoing::{Limits, Outgoing};
 use crate::providers::Reply;
-use crate::video::{ApiError, ErrorKind};
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
@@ -18,42 +17,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
 const IDLE: Duration = Duration::from_secs(50);
-
-/// Why a try gave no reply.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub error: ApiError,
-    pub again: Again,
-}
-
-/// Whether another try may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    /// The connection came from the pool and had died there, which says nothing about the provider: at once, and
-    /// not counted as a try. Each such connection is met once, so this ends.
-    AtOnce,
-    /// Nothing was answered: after a pause.
-    Later,
-    Never,
-}
-
-impl Fault {
-    /// A reply that is not what the provider documents; `what` completes "The answer of …".
-    pub(super) fn invalid(what: &str) -> Fault {
-        let error = ApiError::because(ErrorKind::UpstreamInvalidResponse, format!("The answer of {{p}} {what}."));
-        Fault { error, again: Again::Never }
-    }
-
-    /// The deadline has passed.
-    fn timeout() -> Fault {
-        Fault { error: ApiError::new(ErrorKind::UpstreamTimeout), again: Again::Never }
-    }
-
-    fn unreachable(why: &str, again: Again) -> Fault {
-        let detail = format!("{{p}} could not be reached: {why}.");
-        Fault { error: ApiError::because(ErrorKind::UpstreamUnreachable, detail), again }
-    }
-}
 
 /// Sends a call over one connection and reads the whole reply, until the deadline.
 pub(super) async fn attempt(
@@ -78,7 +41,10 @@ pub(super) async fn attempt(
             retire(connector, session, peer).await;
             Err(match broken {
                 Broken::Timeout => Fault::timeout(),
-                Broken::NoAnswer(error) => no_answer(connector, peer, &error, reused),
+                Broken::NoAnswer(error) => {
+                    fall_back_to_h1(connector, peer, &error);
+                    no_answer(&error, reused)
+                }
                 Broken::Answer(fault) => fault,
             })
         }
@@ -93,7 +59,8 @@ async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a Htt
             Ok((session, reused)) => return Ok((peer, session, reused)),
             Err(error) => {
                 peers.give_up(peer);
-                fault = not_connected(connector, peer, &error);
+                fall_back_to_h1(connector, peer, &error);
+                fault = not_connected(&error);
                 if !matches!(error.etype(), ErrorType::ConnectRefused | ErrorType::ConnectNoRoute) {
                     break;
                 }
@@ -164,72 +131,9 @@ async fn read_header(session: &mut HttpSession) -> Result<(), Box<Error>> {
     }
 }
 
-fn not_connected(connector: &Connector, peer: &HttpPeer, error: &Error) -> Fault {
-    fall_back_to_h1(connector, peer, error);
-    let why = match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => "connecting took longer than connect_timeout",
-        ErrorType::ConnectRefused => "the connection was refused",
-        ErrorType::ConnectNoRoute => "there is no route to it",
-        ErrorType::TLSHandshakeFailure => {
-            let handshake = handshake::failure(error);
-            return Fault::unreachable(&handshake.why, if handshake.is_verdict { Again::Never } else { Again::Later });
-        }
-        ErrorType::InvalidCert => {
-            return Fault::unreachable(
-                "a certificate of its ca_file, or of the system, is no trust anchor",
-                Again::Never,
-            );
-        }
-        other => return Fault::unreachable(&format!("connecting failed ({})", other.as_str()), Again::Later),
-    };
-    Fault::unreachable(why, Again::Later)
-}
-
-fn no_answer(connector: &Connector, peer: &HttpPeer, error: &Error, reused: bool) -> Fault {
-    fall_back_to_h1(connector, peer, error);
-    match error.etype() {
-        ErrorType::InvalidHTTPHeader => Fault::invalid(not_http(error)),
-        _ => broken(error, reused),
-    }
-}
-
-/// Pingora knows the causes only as text, and that may quote the answer.
-fn not_http(error: &Error) -> &'static str {
-    let cause = root_cause(error);
-    let is_too_large = ["too many headers", "header larger than"].iter().any(|words| cause.contains(words));
-    if is_too_large { "has a header of more than 256 lines or 1 MiB" } else { "is not HTTP" }
-}
-
-fn broken(error: &Error, reused: bool) -> Fault {
-    let why = format!("the connection broke before an answer ({})", error.etype().as_str());
-    Fault::unreachable(&why, if reused { Again::AtOnce } else { Again::Later })
-}
-
 /// A server that spoke HTTP/2 badly, or asked for HTTP/1.1, gets HTTP/1.1 from now on.
 fn fall_back_to_h1(connector: &Connector, peer: &HttpPeer, error: &Error) {
     if matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2) {
         connector.prefer_h1(peer);
-    }
-}
-
-/// The innermost cause.
-fn root_cause(error: &Error) -> String {
-    let mut cause: &dyn std::error::Error = error.root_cause();
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}
-
-impl Outgoing<'_> {
-    fn header(&self) -> Result<Box<RequestHeader>, Box<Error>> {
-        let mut header = RequestHeader::build(self.method.clone(), self.path.as_bytes(), Some(8 + self.headers.len()))?;
-        for (name, value) in &self.headers {
-            header.append_header(name.clone(), value.clone())?;
-        }
-        if let Some(body) = &self.body {
-            header.insert_header(CONTENT_LENGTH, body.len())?;
-        }
-        Ok(Box::new(header))
     }
 }

@@ -1,6 +1,6 @@
 //! Reading a reply's body whole, within its limit, and unfolding it.
 
-use super::attempt::Fault;
+use super::fault::Fault;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http::HeaderMap;

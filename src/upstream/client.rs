@@ -1,11 +1,11 @@
 //! The connection pool, and a call with its retries inside one deadline.
 
-use super::attempt::{Again, attempt};
+use super::attempt::attempt;
+use super::fault::Again;
+use super::outgoing::{Limits, Outgoing};
 use super::{Endpoint, retry};
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use std::sync::Arc;
@@ -17,25 +17,6 @@ const POOL: usize = 1024;
 /// The one pool of the process. Cheap to share, never to be made per request.
 pub struct Client {
     connector: Connector,
-}
-
-/// A call with its credentials, ready to be sent.
-pub struct Outgoing<'a> {
-    pub method: Method,
-    /// The whole path with its query, base path included.
-    pub path: &'a str,
-    /// `Host` included.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: Option<Bytes>,
-}
-
-/// What one exchange may cost.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bytes of a reply, compressed and unfolded.
-    pub max_body: usize,
-    /// New tries after the first, not counting those over connections that had died in the pool.
-    pub retries: u32,
 }
 
 impl Default for Client {

@@ -9,8 +9,10 @@ mod auth;
 mod body;
 mod client;
 mod endpoint;
+mod fault;
 mod google;
 mod handshake;
+mod outgoing;
 mod retry;
 #[cfg(test)]
 mod testing;
@@ -18,6 +20,7 @@ mod token;
 mod trust;
 
 pub use auth::{Authenticator, Header};
-pub use client::{Client, Limits, Outgoing};
+pub use client::Client;
 pub use endpoint::Endpoint;
+pub use outgoing::{Limits, Outgoing};
 pub use trust::{Trust, TrustError};

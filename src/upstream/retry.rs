@@ -1,6 +1,6 @@
 //! When a call is sent again, and after which pause.
 
-use super::attempt::{Again, Fault};
+use super::fault::{Again, Fault};
 use crate::providers::{Reply, retry_after};
 use std::time::Duration;
 
