@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::provider::{Says, serve};
 use crate::support::Proxy;
-use crate::{alone, percentile, runtime};
+use crate::{Lateness, alone, percentile, runtime};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ const JOBS_EACH: usize = 10;
 const LASTS: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_secs(3);
-/// For the machine's own delays under this load.
-const SLACK: Duration = Duration::from_secs(2);
+/// For what stands in to be found once the deadline has passed.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// What is true of a job: it runs for some seconds and then completes, or fails where its number says so.
 fn truth(job: usize, age: Duration) -> (&'static str, u64) {
@@ -68,6 +68,7 @@ fn a_failing_provider_costs_clients_neither_a_wrong_failure_nor_a_step_back() {
     ));
     let address = proxy.address();
     runtime.block_on(async {
+        let lateness = Lateness::watch();
         let mut tasks = Vec::with_capacity(CLIENTS);
         for number in 0..CLIENTS {
             let client = Client::connect(address).await;
@@ -86,7 +87,8 @@ fn a_failing_provider_costs_clients_neither_a_wrong_failure_nor_a_step_back() {
         let (median, last) = (percentile(&mut all.waits, 0.5), percentile(&mut all.waits, 1.0));
         println!("{} polls of {} jobs, {} seen to their end", all.polls, CLIENTS * JOBS_EACH, all.ended);
         println!("errors by status: {:?}; waits: {median:.3} s (median), {last:.3} s (longest)", all.errors);
-        assert!(last <= (DEADLINE + SLACK).as_secs_f64(), "an answer took {last} s");
+        let allowed = (DEADLINE + SLACK).as_secs_f64() + 10.0 * lateness.worst();
+        assert!(last <= allowed, "an answer took {last} s, allowed were {allowed} s");
         assert!(all.ended > 0);
     });
 }

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::provider::{Says, serve};
 use crate::support::Proxy;
-use crate::{alone, percentile, runtime};
+use crate::{Lateness, alone, percentile, runtime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -33,6 +33,7 @@ fn a_thousand_clients_cost_one_call_a_second_and_all_learn_of_the_end() {
         for _ in 0..CLIENTS {
             clients.push(Client::connect(address).await);
         }
+        let lateness = Lateness::watch();
         let start = Instant::now();
         let tasks: Vec<_> = clients.into_iter().map(|client| tokio::spawn(watch(client, start))).collect();
         tokio::time::sleep(DONE_AFTER).await;
@@ -48,7 +49,8 @@ fn a_thousand_clients_cost_one_call_a_second_and_all_learn_of_the_end() {
         let (median, last) = (percentile(&mut late, 0.5), percentile(&mut late, 1.0));
         println!("{CLIENTS} clients, {polls} polls, {calls} calls; the end was known after {median:.3} s (median), {last:.3} s (last)");
         assert!(calls <= 11, "{calls} calls");
-        assert!(last <= 1.5, "the last client learnt of the end after {last} s");
+        let allowed = 1.5 + 10.0 * lateness.worst();
+        assert!(last <= allowed, "the last client learnt of the end after {last} s, allowed were {allowed} s");
     });
 }
 
