@@ -15,4 +15,5 @@ mod secrets;
 mod support;
 mod tls;
 mod tokens;
+mod tools;
 mod verdicts;
