@@ -1,12 +1,12 @@
 # `make` lists the targets. Those below install what is missing on the machine first, and say so.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-sdk check docs
+.PHONY: help setup run test test-sdk test-openapi check docs man
 
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what building needs (a C compiler, cmake), if it is missing
 	@scripts/setup.sh
@@ -21,6 +21,10 @@ test-sdk: ## run the official OpenAI SDKs for Python and Node against the demo
 	@scripts/setup.sh sdk
 	tests/sdk/run.sh
 
+test-openapi: ## run Schemathesis, from docs/openapi.json, against the demo
+	@scripts/setup.sh openapi
+	tests/openapi/run.sh
+
 # Whether docs/providers.md is up to date is one of the tests.
 check: setup ## check format, lints and documentation
 	cargo fmt --check
@@ -29,3 +33,10 @@ check: setup ## check format, lints and documentation
 
 docs: setup ## write docs/providers.md anew
 	VIDGATE_BLESS=1 cargo test --test docs
+
+man: setup ## write manual pages and completions for shells to target/man and target/completions
+	cargo run --quiet -- man --dir target/man
+	mkdir -p target/completions
+	cargo run --quiet -- completions bash >target/completions/vidgate
+	cargo run --quiet -- completions zsh >target/completions/_vidgate
+	cargo run --quiet -- completions fish >target/completions/vidgate.fish

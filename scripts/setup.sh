@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
-# need: Python 3 with venv, Node.js and npm. Says nothing and changes nothing when all of it is there.
+# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that. Says nothing and changes nothing when all of it is there.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -17,10 +17,8 @@ has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
-    if [ "${1-}" = sdk ]; then
-        has_venv || printf 'python '
-        { has node && has npm; } || printf 'node '
-    fi
+    case ${1-} in sdk | openapi) has_venv || printf 'python ' ;; esac
+    case ${1-} in sdk) { has node && has npm; } || printf 'node ' ;; esac
 }
 
 as_root() {

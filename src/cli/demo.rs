@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Where the simulated providers listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     sandbox: SocketAddr,
+    /// Where the admin address listens; port 0 takes a free one. Without it there is none.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -27,17 +30,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let options = Options { address: arguments.sandbox, ..Options::default() };
     let sandbox = runtime.block_on(Sandbox::start(options))?;
-    let mut settings = Settings::parse(&config(&sandbox, arguments.listen)?)?;
+    let mut settings = Settings::parse(&config(&sandbox, arguments)?)?;
     server::start_logs(&settings.log)?;
     server::pick_ports(&mut settings)?;
     let proxy = settings.listen.first().map(|listen| listen.addr).ok_or("nothing to listen on")?;
-    super::print(&welcome(&sandbox, proxy)?)?;
+    super::print(&welcome(&sandbox, proxy, settings.admin)?)?;
     Ok(server::run(&settings)?)
 }
 
 /// A config with every kind, each at its simulated provider.
-fn config(sandbox: &Sandbox, listen: SocketAddr) -> Result<String, std::fmt::Error> {
-    let mut text = format!("listen: {listen}\nadmin: null\nlog: {{level: info, format: text}}\nproviders:\n");
+fn config(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, std::fmt::Error> {
+    let listen = arguments.listen;
+    let admin = arguments.admin.map_or("null".to_owned(), |address| address.to_string());
+    let mut text = format!("listen: {listen}\nadmin: {admin}\nlog: {{level: info, format: text}}\nproviders:\n");
     for row in simulated() {
         let (kind, base_url) = (row.kind, sandbox.base_url(row.kind));
         let key = row.credentials.iter().find_map(one_key).unwrap_or("api_key");
@@ -62,9 +67,12 @@ fn one_key(form: &CredentialForm) -> Option<&'static str> {
     }
 }
 
-fn welcome(sandbox: &Sandbox, proxy: SocketAddr) -> Result<String, std::fmt::Error> {
+fn welcome(sandbox: &Sandbox, proxy: SocketAddr, admin: Option<SocketAddr>) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     writeln!(text, "The proxy is at http://{proxy}, simulated providers at http://{}.", sandbox.address())?;
+    if let Some(admin) = admin {
+        writeln!(text, "The admin address is http://{admin}.")?;
+    }
     writeln!(text, "Jobs start when they are first asked for and take about 4 seconds. Ask a few times:\n")?;
     for kind in simulated().filter_map(|row| sandbox::find(row.kind)) {
         for job in kind.examples {

@@ -1,8 +1,11 @@
 //! The command line: one file per command.
 
 mod check;
+mod completions;
 mod demo;
 mod explain;
+mod health;
+mod man;
 mod providers;
 mod serve;
 
@@ -33,6 +36,12 @@ enum Command {
     Explain(explain::Arguments),
     /// Run simulated providers and a proxy in front of them. Needs no key and no network.
     Demo(demo::Arguments),
+    /// Ask a running proxy whether it should get traffic: exit status 0 when it is ready, else 1.
+    Health(health::Arguments),
+    /// Print completions for a shell.
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each command.
+    Man(man::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -59,6 +68,9 @@ pub fn run() -> ExitCode {
         Command::Providers(arguments) => providers::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The description of the public surface.
+const OPENAPI: &[u8] = include_bytes!("../../docs/openapi.json");
+
 pub(super) struct Admin {
     gateway: Arc<Gateway>,
     life: Arc<Life>,
@@ -29,7 +32,7 @@ impl Admin {
             "/readyz" if self.life.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"})),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"})),
             "/status" => (StatusCode::OK, self.status()),
-            _ => (StatusCode::NOT_FOUND, json!({"error": "there are /livez, /readyz and /status here"})),
+            _ => (StatusCode::NOT_FOUND, json!({"error": "there are /livez, /readyz, /status and /openapi.json here"})),
         }
     }
 
@@ -56,7 +59,11 @@ impl ServeHttp for Admin {
         } else {
             (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "GET and HEAD only"}))
         };
-        let body = format!("{body}\n").into_bytes();
+        let is_openapi = is_read && request.uri.path() == "/openapi.json";
+        let (status, body) = match is_openapi {
+            true => (StatusCode::OK, OPENAPI.to_vec()),
+            false => (status, format!("{body}\n").into_bytes()),
+        };
         let mut response = Response::builder()
             .status(status)
             .header(CONTENT_TYPE, "application/json")
