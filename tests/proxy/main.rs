@@ -8,6 +8,7 @@ mod headers;
 mod ids;
 mod keys;
 mod lifecycle;
+mod metrics;
 mod passthrough;
 mod polling;
 mod retrieve;
