@@ -31,11 +31,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = Options { address: arguments.sandbox, ..Options::default() };
     let sandbox = runtime.block_on(Sandbox::start(options))?;
     let mut settings = Settings::parse(&config(&sandbox, arguments)?)?;
-    server::start_logs(&settings.log)?;
+    let logs = server::start_logs(&settings.log)?;
     server::pick_ports(&mut settings)?;
     let proxy = settings.listen.first().map(|listen| listen.addr).ok_or("nothing to listen on")?;
     super::print(&welcome(&sandbox, proxy, settings.admin)?)?;
-    Ok(server::run(&settings)?)
+    Ok(server::run(&settings, logs)?)
 }
 
 /// A config with every kind, each at its simulated provider.

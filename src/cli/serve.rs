@@ -6,7 +6,7 @@ use vidgate::server;
 
 pub fn run(file: &Path) -> Result<(), Failure> {
     let mut settings = super::load(file)?;
-    server::start_logs(&settings.log)?;
+    let logs = server::start_logs(&settings.log)?;
     server::pick_ports(&mut settings)?;
-    Ok(server::run(&settings)?)
+    Ok(server::run(&settings, logs)?)
 }

@@ -1,7 +1,7 @@
 //! One configured provider: its row, its address, its credentials, its limits.
 
-use super::GatewayError;
 use super::poll::{Breaker, Holder, Holds};
+use super::{GatewayError, Observer, Watch};
 use crate::config::{BaseAddress, Credentials, Poll as PollSettings, ProviderEntry};
 use crate::providers::{BaseUrl, Call, Job, Provider};
 use crate::upstream::{Authenticator, Endpoint, Header, Limits, Outgoing, Trust};
@@ -39,6 +39,7 @@ pub(super) struct Entry {
     pub poll: PollSettings,
     /// Answers whose state word nobody knew.
     pub unknown_states: AtomicU64,
+    pub watch: Arc<dyn Watch>,
     place: Place,
     headers: Vec<Header>,
     connect_timeout: Duration,
@@ -88,7 +89,7 @@ enum Place {
 }
 
 impl Entry {
-    pub fn new(settings: &ProviderEntry) -> Result<Entry, GatewayError> {
+    pub fn new(settings: &ProviderEntry, observer: &dyn Observer) -> Result<Entry, GatewayError> {
         let fault =
             |place: &'static str, why: String| GatewayError::Provider { provider: settings.name.clone(), place, why };
         let is_tls = settings.base_url.as_ref().is_none_or(|address| address.tls);
@@ -114,8 +115,10 @@ impl Entry {
             }
         };
         let max_concurrent = settings.max_concurrent.min(Semaphore::MAX_PERMITS);
+        let name: Arc<str> = settings.name.as_str().into();
         Ok(Entry {
-            name: settings.name.as_str().into(),
+            watch: observer.watch(Some(&name)),
+            name,
             row: settings.kind,
             means,
             limits: Limits {

@@ -11,6 +11,7 @@ mod caller;
 mod entry;
 mod explain;
 mod keys;
+mod observe;
 mod poll;
 mod raw;
 mod redact;
@@ -20,6 +21,7 @@ mod text;
 pub use entry::ProviderState;
 pub use explain::Explanation;
 pub use keys::KeyUse;
+pub use observe::{Exchanged, Observer, Unobserved, Watch};
 pub use poll::CacheState;
 
 use crate::config::{BareIds, Settings};
@@ -37,7 +39,7 @@ use poll::Polling;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Every path of ours starts with this.
@@ -47,6 +49,8 @@ const PREFIX: &[u8] = b"/v1/videos/";
 pub struct Gateway {
     polling: Arc<Polling>,
     entries: BTreeMap<String, Arc<Entry>>,
+    /// Counts requests without a provider.
+    watch: Arc<dyn Watch>,
     keys: ClientKeys,
     public_url: Option<String>,
     bare_ids: BareIds,
@@ -96,12 +100,18 @@ pub struct Answered {
     pub key: Option<String>,
     /// `error.code` of an error.
     pub error: Option<String>,
+    /// The row of the table of errors, of which there are few enough for a label.
+    pub error_kind: Option<ErrorKind>,
     /// The state of the job that was answered.
     pub job_status: Option<Status>,
     /// `x-vidgate-cache` of an answer with a video.
     pub cache: Option<&'static str>,
     /// How long it took to get an answer from the provider or the cache.
     pub upstream: Option<Duration>,
+    /// HTTP status of the provider's answer, where this request waited for one.
+    pub upstream_status: Option<u16>,
+    /// From the head of the request to the answer, the writing of it left out.
+    pub took: Duration,
 }
 
 /// A place in the house; it is given back when it is dropped.
@@ -130,14 +140,37 @@ enum Asked {
     NoProvider,
 }
 
+impl Answered {
+    fn fail(&mut self, error: &ApiError) {
+        self.error = Some(error.code().to_owned());
+        self.error_kind = Some(error.kind);
+        self.upstream_status = error.said.as_ref().map(|said| said.status);
+    }
+}
+
+impl Asked {
+    fn id(&self) -> Option<&VideoId> {
+        match self {
+            Asked::Video(id) | Asked::Content(id) => Some(id),
+            Asked::Invalid(_) | Asked::NoProvider => None,
+        }
+    }
+}
+
 impl Gateway {
     /// Makes the gateway of these settings. Opens no connection and resolves no name.
     pub fn new(settings: &Settings) -> Result<Gateway, GatewayError> {
+        Gateway::observed(settings, &Unobserved)
+    }
+
+    /// The same, for somebody who counts.
+    pub fn observed(settings: &Settings, observer: &dyn Observer) -> Result<Gateway, GatewayError> {
         let mut entries = BTreeMap::new();
         for provider in &settings.providers {
-            entries.insert(provider.name.clone(), Arc::new(Entry::new(provider)?));
+            entries.insert(provider.name.clone(), Arc::new(Entry::new(provider, observer)?));
         }
         Ok(Gateway {
+            watch: observer.watch(None),
             polling: Arc::new(Polling::new(&settings.poll_cache)),
             entries,
             keys: ClientKeys::new(&settings.client_auth),
@@ -160,25 +193,40 @@ impl Gateway {
         if method != Method::GET && method != Method::HEAD {
             return Ok(Outcome::NotOurs(NotOurs::Method));
         }
+        let started = Instant::now();
         let caller = Caller::of(session, self.public_url.as_deref());
-        let Some(_permit) = self.admit() else {
-            return self.refuse(session, ApiError::new(ErrorKind::Overloaded)).await;
+        let entry = asked.id().and_then(|id| self.entries.get(id.provider()));
+        let mut answered = Answered {
+            request_id: caller.request_id.clone(),
+            provider: entry.map(|entry| Arc::clone(&entry.name)),
+            ..Answered::default()
         };
-        let mut answered = Answered { request_id: caller.request_id.clone(), ..Answered::default() };
-        let result = self.answer_for(asked, &caller, &mut answered).await;
+        let permit = self.admit();
+        let result = match permit {
+            Some(_) => self.answer_for(asked, entry, &caller, &mut answered).await,
+            None => Err(ApiError::new(ErrorKind::Overloaded)),
+        };
         let answer = result.unwrap_or_else(|error| {
-            answered.error = Some(error.code().to_owned());
+            answered.fail(&error);
             Answer::error(&error, &caller.request_id, answered.provider.as_deref())
         });
-        self.write(session, answer, answered).await
+        answered.took = started.elapsed();
+        answered.status = answer.status.as_u16();
+        answered.bytes = answer.len();
+        entry.map_or(&self.watch, |entry| &entry.watch).answered(&answered);
+        answer.write(session).await?;
+        Ok(Outcome::Answered(answered))
     }
 
-    /// Answers with an error in our envelope, for requests that the caller turns away itself.
+    /// Answers with an error in our envelope, for requests that the caller turns away itself, and counts itself.
     pub async fn refuse(&self, session: &mut Session, error: ApiError) -> pingora::Result<Outcome> {
         let request_id = caller::request_id(&session.req_header().headers);
-        let answered =
-            Answered { error: Some(error.code().to_owned()), request_id: request_id.clone(), ..Answered::default() };
-        self.write(session, Answer::error(&error, &request_id, None), answered).await
+        let answer = Answer::error(&error, &request_id, None);
+        let mut answered =
+            Answered { status: answer.status.as_u16(), bytes: answer.len(), request_id, ..Answered::default() };
+        answered.fail(&error);
+        answer.write(session).await?;
+        Ok(Outcome::Answered(answered))
     }
 
     /// Checks the client's key for a request that is not for a video, and says which header carried it.
@@ -217,13 +265,6 @@ impl Gateway {
         self.polling.state()
     }
 
-    async fn write(&self, session: &mut Session, answer: Answer, mut answered: Answered) -> pingora::Result<Outcome> {
-        answered.status = answer.status.as_u16();
-        answered.bytes = answer.len();
-        answer.write(session).await?;
-        Ok(Outcome::Answered(answered))
-    }
-
     /// What the path asks for; `None` when it is not ours.
     fn asked(&self, path_and_query: &[u8]) -> Option<Asked> {
         let path = path_and_query.split(|b| *b == b'?').next()?;
@@ -244,14 +285,14 @@ impl Gateway {
         }
     }
 
-    async fn answer_for(&self, asked: Asked, caller: &Caller<'_>, answered: &mut Answered) -> Result<Answer, ApiError> {
-        let (id, is_content) = match &asked {
-            Asked::Video(id) => (Some(id), false),
-            Asked::Content(id) => (Some(id), true),
-            Asked::Invalid(_) | Asked::NoProvider => (None, false),
-        };
-        let entry = id.and_then(|id| self.entries.get(id.provider()));
-        answered.provider = entry.map(|entry| Arc::clone(&entry.name));
+    async fn answer_for(
+        &self,
+        asked: Asked,
+        entry: Option<&Arc<Entry>>,
+        caller: &Caller<'_>,
+        answered: &mut Answered,
+    ) -> Result<Answer, ApiError> {
+        let is_content = matches!(asked, Asked::Content(_));
         // Where Authorization is the provider's, a key of ours is never looked for there.
         let authorization_is_ours = entry.is_none_or(|entry| !entry.forwards());
         let key = self.keys.check(caller.headers, entry.map(|entry| &*entry.name), authorization_is_ours)?;

@@ -38,6 +38,7 @@ impl Gateway {
         let told = result?;
         answered.job_status = Some(told.text.status);
         answered.cache = Some(told.how.as_str());
+        answered.upstream_status = told.kept.status.filter(|_| !matches!(told.how, How::Hit | How::Stale));
         let answering = Answering {
             spelling: Spelling { id: id.as_str(), origin: &caller.origin },
             provider: &entry.name,

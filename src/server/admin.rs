@@ -1,9 +1,10 @@
 //! The admin listener: is the program alive, should it get traffic, how is it doing.
 
 use super::life::Life;
+use super::metrics::{Format, Metrics, Vitals};
 use crate::gateway::Gateway;
 use async_trait::async_trait;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -12,17 +13,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The description of the public surface.
-const OPENAPI: &[u8] = include_bytes!("../../docs/openapi.json");
+const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
 pub(super) struct Admin {
     gateway: Arc<Gateway>,
     life: Arc<Life>,
+    metrics: Arc<Metrics>,
     started: Instant,
 }
 
+const JSON: &str = "application/json";
+
 impl Admin {
-    pub fn new(gateway: &Arc<Gateway>, life: &Arc<Life>) -> Admin {
-        Admin { gateway: Arc::clone(gateway), life: Arc::clone(life), started: Instant::now() }
+    pub fn new(gateway: &Arc<Gateway>, life: &Arc<Life>, metrics: &Arc<Metrics>) -> Admin {
+        let (gateway, life, metrics) = (Arc::clone(gateway), Arc::clone(life), Arc::clone(metrics));
+        Admin { gateway, life, metrics, started: Instant::now() }
+    }
+
+    fn metrics(&self, format: Format) -> String {
+        let vitals = Vitals { is_ready: self.life.is_ready(), in_flight: self.life.in_flight() };
+        self.metrics.text(&self.gateway, &vitals, format)
     }
 
     fn answer(&self, path: &str) -> (StatusCode, Value) {
@@ -32,7 +42,10 @@ impl Admin {
             "/readyz" if self.life.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"})),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"})),
             "/status" => (StatusCode::OK, self.status()),
-            _ => (StatusCode::NOT_FOUND, json!({"error": "there are /livez, /readyz, /status and /openapi.json here"})),
+            _ => (
+                StatusCode::NOT_FOUND,
+                json!({"error": "there are /metrics, /livez, /readyz, /status and /openapi.json here"}),
+            ),
         }
     }
 
@@ -54,23 +67,26 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
         let is_read = request.method == Method::GET || request.method == Method::HEAD;
-        let (status, body) = if is_read {
-            self.answer(request.uri.path())
-        } else {
-            (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "GET and HEAD only"}))
+        let (status, content_type, body) = match request.uri.path() {
+            _ if !is_read => {
+                (StatusCode::METHOD_NOT_ALLOWED, JSON, format!("{}\n", json!({"error": "GET and HEAD only"})))
+            }
+            "/metrics" => {
+                let accept = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+                let format = Format::for_accept(accept);
+                (StatusCode::OK, format.content_type(), self.metrics(format))
+            }
+            "/openapi.json" => (StatusCode::OK, JSON, OPENAPI.to_owned()),
+            path => {
+                let (status, body) = self.answer(path);
+                (status, JSON, format!("{body}\n"))
+            }
         };
-        let is_openapi = is_read && request.uri.path() == "/openapi.json";
-        let (status, body) = match is_openapi {
-            true => (StatusCode::OK, OPENAPI.to_vec()),
-            false => (status, format!("{body}\n").into_bytes()),
-        };
-        let mut response = Response::builder()
-            .status(status)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONTENT_LENGTH, body.len());
+        let mut response =
+            Response::builder().status(status).header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, body.len());
         if status == StatusCode::METHOD_NOT_ALLOWED {
             response = response.header(ALLOW, "GET, HEAD");
         }
-        response.body(body).unwrap_or_default()
+        response.body(body.into_bytes()).unwrap_or_default()
     }
 }

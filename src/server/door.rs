@@ -4,6 +4,7 @@ use super::MAX_TRIES;
 use super::access::Line;
 use super::hops;
 use super::life::{InFlight, Life};
+use super::metrics::Metrics;
 use super::passthrough::{Service, Services};
 use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
 use crate::video::{ApiError, ErrorKind};
@@ -27,6 +28,7 @@ pub(super) struct Door {
     gateway: Arc<Gateway>,
     services: Arc<Services>,
     life: Arc<Life>,
+    metrics: Arc<Metrics>,
     logs_access: bool,
 }
 
@@ -46,8 +48,15 @@ pub struct Passage {
 }
 
 impl Door {
-    pub fn new(gateway: Arc<Gateway>, services: Arc<Services>, life: Arc<Life>, logs_access: bool) -> Door {
-        Door { gateway, services, life, logs_access }
+    pub fn new(
+        gateway: &Arc<Gateway>,
+        services: &Arc<Services>,
+        life: &Arc<Life>,
+        metrics: &Arc<Metrics>,
+        logs_access: bool,
+    ) -> Door {
+        let (gateway, services) = (Arc::clone(gateway), Arc::clone(services));
+        Door { gateway, services, life: Arc::clone(life), metrics: Arc::clone(metrics), logs_access }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
@@ -75,7 +84,12 @@ impl Door {
     }
 
     async fn refuse(&self, session: &mut Session, error: ApiError, passage: &mut Passage) -> pingora::Result<()> {
-        if let Outcome::Answered(answered) = self.gateway.refuse(session, error).await? {
+        if let Outcome::Answered(mut answered) = self.gateway.refuse(session, error).await? {
+            answered.took = passage.started.elapsed();
+            // What failed on its way through is counted as passed through.
+            if passage.service.is_none() {
+                self.metrics.refused(&answered);
+            }
             passage.answered = Some(answered);
         }
         Ok(())
@@ -252,6 +266,10 @@ impl ProxyHttp for Door {
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, passage: &mut Passage) {
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        if passage.service.is_some() {
+            self.metrics.passed_through(status);
+        }
         if !self.logs_access {
             return;
         }
@@ -259,7 +277,7 @@ impl ProxyHttp for Door {
         let line = Line {
             method: &header.method,
             path: header.uri.path(),
-            status: session.response_written().map_or(0, |response| response.status.as_u16()),
+            status,
             took: passage.started.elapsed(),
             answered: passage.answered.as_ref(),
         };

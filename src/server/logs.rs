@@ -1,8 +1,10 @@
-//! Logs on standard error, as JSON or as text.
+//! Logs on standard error, as JSON or as text. A thread of its own writes them, so that no request waits for a terminal
+//! or a full pipe; what it cannot keep up with is dropped and counted.
 
 use crate::config::{Log, LogFormat};
 use std::io::IsTerminal;
 use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,18 +12,46 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Libraries whose finer logs may show requests with their credentials: never below this level, whatever is asked for.
 const TALKATIVE: &[&str] = &["pingora", "h2", "hyper", "rustls", "tokio_rustls"];
 
+/// Lines that wait to be written. Each is some 300 bytes.
+const WAITING: usize = 8 * 1024;
+
+/// Logs that are being written. What still waits is written when this is dropped.
+pub struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+/// How many lines were dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Dropped(ErrorCounter);
+
+impl Logs {
+    pub(super) fn dropped(&self) -> Dropped {
+        Dropped(self.dropped.clone())
+    }
+}
+
+impl Dropped {
+    pub fn lines(&self) -> usize {
+        self.0.dropped_lines()
+    }
+}
+
 /// Starts logging; `level` is a level or a list of directives such as `info,vidgate::upstream=debug`.
-pub fn start(log: &Log) -> Result<(), String> {
+pub fn start(log: &Log) -> Result<Logs, String> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
     let quiet = FilterFn::new(|metadata| {
         *metadata.level() <= Level::WARN || !TALKATIVE.iter().any(|library| metadata.target().starts_with(library))
     });
     let registry = tracing_subscriber::registry().with(filter).with(quiet);
-    let format =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let (lines, writer) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).finish(std::io::stderr());
+    let dropped = lines.error_counter();
+    let format = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Json => registry.with(format.json().flatten_event(true)).try_init(),
         LogFormat::Text => registry.with(format).try_init(),
     };
-    started.map_err(|error| error.to_string())
+    started.map_err(|error| error.to_string())?;
+    Ok(Logs { dropped, _writer: writer })
 }

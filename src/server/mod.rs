@@ -9,16 +9,18 @@ mod hops;
 mod life;
 mod listeners;
 mod logs;
+mod metrics;
 mod passthrough;
 
 pub use listeners::pick_ports;
-pub use logs::start as start_logs;
+pub use logs::{Logs, start as start_logs};
 
 use crate::config::Settings;
 use crate::gateway::{Gateway, GatewayError};
 use door::Door;
 use front::Front;
 use life::{Life, Signals};
+use metrics::Metrics;
 use passthrough::Services;
 use pingora::apps::http_app::HttpServer;
 use pingora::server::configuration::ServerConf;
@@ -45,14 +47,17 @@ pub enum StartError {
 }
 
 /// Serves until a signal says stop. Returns when everything in flight has been answered or has had its time.
-pub fn run(settings: &Settings) -> Result<(), StartError> {
-    let gateway = Arc::new(Gateway::new(settings)?);
+///
+/// The logs come along so that their last lines are written when everything else is over.
+pub fn run(settings: &Settings, logs: Logs) -> Result<(), StartError> {
+    let metrics = Arc::new(Metrics::new(logs.dropped()));
+    let gateway = Arc::new(Gateway::observed(settings, &*metrics)?);
     let services = Arc::new(Services::new(&settings.passthrough));
     let life = Arc::new(Life::default());
     let mut server = Server::new_with_opt_and_conf(None, server_conf(settings));
     server.bootstrap();
 
-    let door = Door::new(Arc::clone(&gateway), Arc::clone(&services), Arc::clone(&life), settings.log.access);
+    let door = Door::new(&gateway, &services, &life, &metrics, settings.log.access);
     let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door));
     listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
 
@@ -60,7 +65,8 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     let warm = background_service("names", Names { gateway: Arc::clone(&gateway), life: Arc::clone(&life) });
     server.add_service(warm).add_dependencies(&upstreams);
     if let Some(address) = settings.admin {
-        let mut admin = Service::new("admin".to_owned(), HttpServer::new_app(admin::Admin::new(&gateway, &life)));
+        let app = HttpServer::new_app(admin::Admin::new(&gateway, &life, &metrics));
+        let mut admin = Service::new("admin".to_owned(), app);
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }

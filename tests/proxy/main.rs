@@ -8,6 +8,7 @@ mod headers;
 mod ids;
 mod keys;
 mod lifecycle;
+mod metrics;
 mod openapi;
 mod passthrough;
 mod polling;

@@ -225,7 +225,11 @@ fn client_keys() -> String {
 }
 
 fn finish(seen: &mut Seen, proxy: &Proxy) {
-    seen.answer("/status", &get(proxy.admin_address(), "/status"));
+    for path in ["/status", "/metrics"] {
+        let response = get(proxy.admin_address(), path);
+        assert_eq!(response.status, 200, "{path}");
+        seen.answer(path, &response);
+    }
     // The log is written by another process: its last line must be there.
     send(proxy.address(), "GET", "/the-end", &[]);
     wait_until("the last request is logged", || proxy.log().contains("/the-end"));

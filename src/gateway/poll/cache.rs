@@ -38,6 +38,8 @@ pub(in crate::gateway) struct Kept {
     pub is_stale: bool,
     /// How long the exchange took that brought it.
     pub latency: Duration,
+    /// HTTP status of the provider's answer.
+    pub status: Option<u16>,
     /// The name of the credential that was used.
     pub credential: Option<Arc<str>>,
     /// The answer as it was written for the first client who found it here, for all who ask in the same way.

@@ -39,6 +39,8 @@ pub(in crate::gateway) struct Poll {
 /// What a provider said.
 pub(in crate::gateway) struct Polled {
     pub text: VideoText,
+    /// HTTP status of the provider's last answer.
+    pub status: Option<u16>,
     pub latency: Duration,
     pub credential: Option<Arc<str>>,
     pub credential_index: u16,
@@ -241,12 +243,13 @@ impl Poll {
                     if entry.row.own_links_need_credentials {
                         guard_own_links(&mut video, own);
                     }
+                    let status = replies.last().map(|reply| reply.status.as_u16());
                     let reply = replies.last().filter(|_| self.wants_raw.1);
                     let received = reply.and_then(|reply| raw::response(reply, &worker.redactor));
                     let raw = Raw { request: sent.flatten().map(Into::into), response: received.map(Into::into) };
                     let polled = Polled::new(*video, &entry.name, record, started.elapsed());
                     let credential = worker.key.map(Authenticator::name);
-                    return Ok(Polled { credential, credential_index: worker.index, raw, ..polled });
+                    return Ok(Polled { credential, credential_index: worker.index, raw, status, ..polled });
                 }
             }
         }
@@ -275,7 +278,7 @@ impl Polled {
         let floor = before.map_or(0, |record| record.progress);
         video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
         let text = VideoText::new(&video, provider);
-        Polled { text, latency, credential: None, credential_index: 0, raw: Raw::default() }
+        Polled { text, status: None, latency, credential: None, credential_index: 0, raw: Raw::default() }
     }
 }
 
@@ -319,6 +322,7 @@ fn guard_own_links(video: &mut Video<'_>, own: &BaseAddress) {
 fn note_unknown_state(entry: &Entry, video: &Video<'_>) {
     if let Some(word) = &video.unknown_state {
         entry.unknown_states.fetch_add(1, Ordering::Relaxed);
+        entry.watch.unknown_state();
         let word: String = word.chars().take(64).collect();
         tracing::warn!(provider = &*entry.name, state = word, "an unknown state is answered as in_progress");
     }

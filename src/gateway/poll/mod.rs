@@ -19,6 +19,7 @@ pub(super) use exchange::Poll;
 pub(super) use holds::{Holder, Holds};
 pub(super) use records::{JobKey, Record};
 
+use super::Exchanged;
 use super::text::VideoText;
 use crate::config::PollCache as CacheSettings;
 use crate::upstream::Client;
@@ -203,6 +204,7 @@ impl Polling {
         };
         let now = Instant::now();
         if error.kind == ErrorKind::VideoNotFound {
+            let status = error.said.as_ref().map(|said| said.status);
             let kept = Arc::new(Kept {
                 known: Known::NotFound(Arc::new(error)),
                 said_at: now,
@@ -210,6 +212,7 @@ impl Polling {
                 stale_until: now,
                 is_stale: false,
                 latency: Duration::ZERO,
+                status,
                 credential: None,
                 ready: OnceLock::new(),
             });
@@ -244,6 +247,7 @@ impl Polling {
         let result = poll.make(&self.client, record).await;
         let is_failure = result.as_ref().is_err_and(|error| is_providers_failure(error.kind));
         entry.breaker.tell(began, Instant::now(), !is_failure);
+        entry.watch.exchanged(&Exchanged::of(&result, began.elapsed()));
         let polled = result?;
         if poll.is_remembered() {
             self.remember(key, record, &polled)?;
@@ -278,6 +282,7 @@ impl Polling {
             stale_until: now + settings.stale_for,
             is_stale: false,
             latency: polled.latency,
+            status: polled.status,
             credential: polled.credential,
             ready: OnceLock::new(),
         }
@@ -302,6 +307,16 @@ fn told(kept: Arc<Kept>, how: How, key: JobKey, raw: exchange::Raw) -> Result<To
     match &kept.known {
         Known::Video(text) => Ok(Told { text: Arc::clone(text), how, key, raw, kept }),
         Known::NotFound(error) => Err(ApiError::clone(error)),
+    }
+}
+
+impl Exchanged {
+    fn of(result: &Result<Polled, ApiError>, took: Duration) -> Exchanged {
+        let status = match result {
+            Ok(polled) => polled.status,
+            Err(error) => error.said.as_ref().map(|said| said.status),
+        };
+        Exchanged { status, error: result.as_ref().err().map(|error| error.kind), took }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{How, Poll, Polled, Polling, Record, Told};
 use crate::config::Settings;
+use crate::gateway::Unobserved;
 use crate::gateway::entry::Entry;
 use crate::video::{ApiError, ErrorKind, JobError, Lifetime, Media, Said, Status, Video};
 use proptest::prelude::*;
@@ -75,7 +76,7 @@ impl World {
         let settings = Settings::parse(&text).unwrap();
         World {
             polling: Arc::new(Polling::new(&settings.poll_cache)),
-            entry: Arc::new(Entry::new(&settings.providers[0]).unwrap()),
+            entry: Arc::new(Entry::new(&settings.providers[0], &Unobserved).unwrap()),
             script: Script { says: Arc::new(Mutex::new(Says::Queued)), calls: Arc::default() },
         }
     }
