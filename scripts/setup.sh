@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
-# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that. Says nothing and changes nothing when all of it is there.
+# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that. Says nothing and changes nothing
+# when all of it is there.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }

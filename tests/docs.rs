@@ -64,6 +64,26 @@ fn the_readme_lists_every_error() {
 }
 
 #[test]
+fn the_page_for_operators_says_of_every_error_what_it_means_and_what_to_do() {
+    let page = read(&root().join("docs/operations.md"));
+    let sections: Vec<&str> = page.split("\n### ").skip(1).collect();
+    for kind in ErrorKind::ALL {
+        let title = format!("{} `{}`", kind.status(), kind.code());
+        let named: Vec<_> = sections.iter().filter(|section| section.lines().next() == Some(&title)).collect();
+        assert_eq!(named.len(), 1, "sections named {title}");
+    }
+    for section in sections {
+        let title = section.lines().next().unwrap();
+        let is_known = |kind: &ErrorKind| title == format!("{} `{}`", kind.status(), kind.code());
+        let is_relayed = title.ends_with("with the provider's code");
+        assert!(is_relayed || ErrorKind::ALL.iter().any(is_known), "no error is {title}");
+        for start in ["- **Means**: ", "- **Client**: ", "- **Operator**: "] {
+            assert_eq!(section.lines().filter(|line| line.starts_with(start)).count(), 1, "{title}: {start}");
+        }
+    }
+}
+
+#[test]
 fn links_between_the_pages_lead_somewhere() {
     let mut pages: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|page| root().join(page)).into();
     pages.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
