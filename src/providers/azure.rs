@@ -6,7 +6,7 @@
 
 use super::job::{Job, JobRule, is_plain, segment_of};
 use super::states::{State, States};
-use super::wire::{Number, Text, Time};
+use super::wire::{Items, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step, openai};
 use crate::video::{ApiError, ContentFilter, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number};
 use serde::Deserialize;
@@ -77,7 +77,7 @@ struct Sora1Job<'a> {
     n_variants: Number,
     width: Number,
     height: Number,
-    generations: Option<Vec<Generation<'a>>>,
+    generations: Items<Generation<'a>>,
     failure_reason: Text<'a>,
 }
 
@@ -136,11 +136,11 @@ fn read_sora_1<'a>(reply: &'a Reply) -> Result<Video<'a>, ApiError> {
     video.created_at = job.created_at.0;
     video.completed_at = job.finished_at.0;
     video.expires_at = job.expires_at.0;
-    let made = job.generations.as_ref().map(|generations| generations.len() as u64);
+    let made = job.generations.0.as_ref().map(|generations| generations.len() as u64);
     let missing = job.n_variants.whole().map(|wanted| wanted.saturating_sub(made.unwrap_or(0)));
     if video.status == Status::Completed {
         video.content_filter = filtered_results(made, missing);
-        video.videos = results(job.generations.unwrap_or_default(), reply)?;
+        video.videos = results(job.generations, reply)?;
     }
     if let Some(reason) = job.failure_reason.0 {
         tell_failure(&mut video, reason, missing);
@@ -155,7 +155,7 @@ fn filtered_results<'a>(made: Option<u64>, missing: Option<u64>) -> Option<Conte
 }
 
 /// The bytes are behind the API's own content call, which goes by the id of the generation, not of the job.
-fn results<'a>(generations: Vec<Generation<'a>>, reply: &Reply) -> Result<Vec<Media<'a>>, ApiError> {
+fn results<'a>(generations: Items<Generation<'a>>, reply: &Reply) -> Result<Vec<Media<'a>>, ApiError> {
     let media = |generation: Generation<'a>| {
         let id = generation.id.as_deref().and_then(segment_of);
         let id = id.ok_or_else(|| reply.invalid("as a job: a generation has no usable id"))?;

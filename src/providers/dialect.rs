@@ -4,7 +4,7 @@
 //! [`failure`]; a provider whose statuses mean something else decides before it asks the table.
 
 use super::Reply;
-use super::wire::{Maybe, Number, Text};
+use super::wire::{Items, Maybe, Number, Text};
 use crate::video::{ApiError, ErrorKind, Said, time};
 use http::HeaderMap;
 use serde::Deserialize;
@@ -22,10 +22,11 @@ struct Body<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     message: Text<'a>,
-    detail: Text<'a>,
+    detail: Maybe<Detail<'a>>,
     title: Text<'a>,
     code: Text<'a>,
     r#type: Text<'a>,
+    param: Maybe<Cow<'a, str>>,
     issues: Maybe<Vec<Issue<'a>>>,
 }
 
@@ -48,6 +49,30 @@ struct Issue<'a> {
     code: Text<'a>,
 }
 
+/// A text, or FastAPI's list of what is wrong with a request.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Detail<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    List(#[serde(borrow)] Items<Wrong<'a>>),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Wrong<'a> {
+    #[serde(borrow)]
+    msg: Text<'a>,
+}
+
+impl<'a> Detail<'a> {
+    fn into_text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Detail::Text(text) => Some(text).filter(|text| !text.is_empty()),
+            Detail::List(wrongs) => wrongs.into_iter().find_map(|wrong| wrong.msg.0),
+        }
+    }
+}
+
 /// What a provider said in an error answer, in whichever of the usual shapes. An unreadable body leaves all but the status empty.
 pub fn said(reply: &Reply) -> Said {
     let body: Body<'_> = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -60,9 +85,9 @@ pub fn said(reply: &Reply) -> Said {
     Said {
         status: reply.status.as_u16(),
         code: own(inner.status.0.or(inner.code.0).or(body.code.0).or(issue)),
-        message: own(inner.message.0.or(body.message.0).or(body.detail.0).or(body.title.0)),
+        message: own(inner.message.0.or(body.message.0).or(body.detail.0.and_then(Detail::into_text)).or(body.title.0)),
         kind: own(inner.r#type.0.or(body.r#type.0)).filter(|kind| !kind.is_empty()),
-        param: own(inner.param.0).filter(|param| !param.is_empty()),
+        param: own(inner.param.0.or(body.param.0)).filter(|param| !param.is_empty()),
     }
 }
 
@@ -143,6 +168,15 @@ mod tests {
             (r#"{"error":"m"}"#, None, Some("m"), None, None),
             (r#"{"error":"m","issues":[{"code":"c","path":[]}],"docUrl":"u"}"#, Some("c"), Some("m"), None, None),
             (r#"{"title":"t","detail":"m","status":404}"#, None, Some("m"), None, None),
+            (r#"{"detail":[{"loc":["path"],"msg":"m","type":"t"}]}"#, None, Some("m"), None, None),
+            (r#"{"detail":{"a":1}}"#, None, None, None, None),
+            (
+                r#"{"object":"error","message":"m","type":"t","param":"p","code":404}"#,
+                Some("404"),
+                Some("m"),
+                Some("t"),
+                Some("p"),
+            ),
             (r#"{"code":"c","error":"m"}"#, Some("c"), Some("m"), None, None),
             (r#"{"error":null,"message":"m"}"#, None, Some("m"), None, None),
             (r#"{"error":{"type":7,"param":[]}}"#, None, None, None, None),

@@ -6,8 +6,8 @@
 
 use super::Reply;
 use super::states::State;
-use super::wire::{Flag, Maybe, Number, Text};
-use crate::video::{ApiError, ContentFilter, JobError, Media, Source, Video};
+use super::wire::{Flag, Items, Maybe, Number, Text};
+use crate::video::{ApiError, ContentFilter, JobError, Media, Source, Video, may_be_video};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -71,10 +71,10 @@ struct Response<'a> {
     /// The Gemini API wraps the response once more.
     #[serde(borrow)]
     generate_video_response: Option<Box<Response<'a>>>,
-    videos: Option<Vec<Clip<'a>>>,
-    generated_samples: Option<Vec<Sample<'a>>>,
+    videos: Items<Clip<'a>>,
+    generated_samples: Items<Sample<'a>>,
     rai_media_filtered_count: Number,
-    rai_media_filtered_reasons: Maybe<Vec<Text<'a>>>,
+    rai_media_filtered_reasons: Maybe<Items<Text<'a>>>,
     rai_error_message: Text<'a>,
     rai_text_filtered_reason: Maybe<TextFilter<'a>>,
 }
@@ -147,8 +147,8 @@ fn failed(failure: Failure<'_>) -> Video<'_> {
 fn finished(response: Response<'_>) -> Video<'_> {
     let response = response.unwrapped();
     let mut video = Video::in_known_state(State::Completed);
-    let listed = response.videos.unwrap_or_default().into_iter();
-    let samples = response.generated_samples.unwrap_or_default().into_iter().map(Sample::into_clip);
+    let listed = response.videos.into_iter();
+    let samples = response.generated_samples.into_iter().map(Sample::into_clip);
     // Every link needs our credentials: a file of the Gemini API the key, a bucket the token.
     video.videos = listed.chain(samples).filter_map(Clip::into_media).map(guard).collect();
 
@@ -224,7 +224,7 @@ pub fn media<'a>(
     data: Option<Cow<'a, str>>,
     content_type: Option<Cow<'a, str>>,
 ) -> Option<Media<'a>> {
-    let is_video = content_type.as_deref().is_none_or(|kind| kind.starts_with("video/"));
+    let is_video = content_type.as_deref().is_none_or(may_be_video);
     let media = link.and_then(Media::from_link).or_else(|| data.map(Media::base64));
     media.filter(|_| is_video).map(|media| media.with_content_type(content_type))
 }

@@ -6,10 +6,13 @@
 use super::dialect::{failure, failure_of_kind, said};
 use super::job::{Job, JobRule, is_plain};
 use super::states::{State, States};
-use super::wire::{Maybe, Number, Text, Time};
+use super::wire::{Items, Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
-use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Size, Video, seconds_from_text};
+use crate::video::{
+    ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Size, Video, may_be_video, seconds_from_text,
+};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -48,12 +51,13 @@ pub const STATES: States = &[
     ("expired", State::Expired),
 ];
 
-/// Codes of failed jobs and HTTP errors that stand for moderation.
-const MODERATION_CODES: &[&str] =
-    &["moderation_blocked", "content_policy_violation", "content_filter", "content_filtered"];
+/// Parts of codes of failed jobs, in lower case, that stand for moderation: `moderation_blocked`, `content_policy_violation`,
+/// `content_filter` and kin.
+const MODERATION_CODES: &[&str] = &["moderation", "content_policy", "content_filter", "responsibleaipolicy"];
 
-/// Codes that come as 429 but mean that the account has no money.
-const ACCOUNT_CODES: &[&str] = &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"];
+/// Codes that come as 401, 403 or 429 but mean that the account has no money or is locked.
+const ACCOUNT_CODES: &[&str] =
+    &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -71,7 +75,7 @@ struct VideoObject<'a> {
     expires_at: Time,
     error: Maybe<Failure<'a>>,
     /// Not OpenAI's: gateways list finished videos here.
-    videos: Maybe<Vec<Listed<'a>>>,
+    videos: Maybe<Items<Entry<'a>>>,
     /// Not OpenAI's: SGLang's link to the file.
     url: Text<'a>,
     content_filter: Maybe<Filter<'a>>,
@@ -89,6 +93,15 @@ enum Failure<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
+/// A video as gateways list them: an object or a bare link.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Object(#[serde(borrow)] Listed<'a>),
+    Link(#[serde(borrow)] Cow<'a, str>),
+    Other(IgnoredAny),
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Listed<'a> {
@@ -103,7 +116,7 @@ struct Listed<'a> {
 struct Filter<'a> {
     filtered_count: Number,
     #[serde(borrow)]
-    reasons: Vec<Text<'a>>,
+    reasons: Maybe<Items<Text<'a>>>,
 }
 
 pub fn request(job: &Job<'_>) -> Call {
@@ -133,28 +146,53 @@ fn read_video<'a>(job: &Job<'a>, reply: &'a Reply) -> Result<Video<'a>, ApiError
     video.created_at = object.created_at.0;
     video.completed_at = object.completed_at.0;
     video.expires_at = object.expires_at.0;
-    video.content_filter = object.content_filter.0.map(|filter| ContentFilter {
-        filtered_count: filter.filtered_count.whole(),
-        reasons: filter.reasons.into_iter().filter_map(|reason| reason.0).collect(),
-    });
+    video.content_filter = object.content_filter.0.and_then(Filter::into_filter);
     if let Some(failure) = object.error.0 {
         tell_failure(&mut video, failure);
     }
+    // A list that is empty because of moderation is the whole truth; any other may just not have been filled.
+    let list = object.videos.0.as_ref().and_then(|items| items.0.as_ref());
+    let lost_all = list.is_some_and(Vec::is_empty) && video.content_filter.is_some();
     video.videos = listed(object.videos.0.unwrap_or_default(), object.url);
-    if video.videos.is_empty() {
+    if video.videos.is_empty() && !lost_all {
         // The status object has no link: the bytes are behind the API's own content call.
         video.videos.push(Media::guarded(format!("/videos/{}/content", job.segment())));
     }
     Ok(video)
 }
 
+impl<'a> Filter<'a> {
+    /// `None` for one that says that nothing was filtered.
+    fn into_filter(self) -> Option<ContentFilter<'a>> {
+        let filtered_count = self.filtered_count.whole();
+        let reasons: Vec<Cow<'a, str>> =
+            self.reasons.0.unwrap_or_default().into_iter().filter_map(|reason| reason.0).collect();
+        let is_filtered = filtered_count != Some(0) || !reasons.is_empty();
+        is_filtered.then_some(ContentFilter { filtered_count, reasons })
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn into_listed(self) -> Listed<'a> {
+        match self {
+            Entry::Object(listed) => listed,
+            Entry::Link(url) => Listed { url: Text(Some(url)), ..Listed::default() },
+            Entry::Other(_) => Listed::default(),
+        }
+    }
+}
+
 /// Adds what the provider says about a failure, keeping the codes that stand for cancelled and expired jobs.
 fn tell_failure<'a>(video: &mut Video<'a>, failure: Failure<'a>) {
+    if !video.status.is_terminal() {
+        return;
+    }
     let (code, message) = match failure {
         Failure::Object { code, message } => (code.0.unwrap_or_default(), message.0.unwrap_or_default()),
         Failure::Text(message) => (Cow::default(), message),
     };
-    let is_moderation = MODERATION_CODES.contains(&&*code);
+    let lower_case = code.to_ascii_lowercase();
+    let is_moderation = MODERATION_CODES.iter().any(|part| lower_case.contains(part));
     if is_moderation && video.content_filter.is_none() {
         let reason = if message.is_empty() { code.clone() } else { message.clone() };
         video.content_filter = Some(ContentFilter { filtered_count: None, reasons: vec![reason] });
@@ -162,14 +200,16 @@ fn tell_failure<'a>(video: &mut Video<'a>, failure: Failure<'a>) {
     video.fail_with(JobError { code, message });
 }
 
-fn listed<'a>(videos: Vec<Listed<'a>>, url: Text<'a>) -> Vec<Media<'a>> {
-    let lone = Listed { url, ..Listed::default() };
-    let all = if videos.is_empty() { vec![lone] } else { videos };
-    all.into_iter().filter_map(into_media).collect()
+fn listed<'a>(videos: Items<Entry<'a>>, url: Text<'a>) -> Vec<Media<'a>> {
+    let listed: Vec<Media<'a>> = videos.into_iter().map(Entry::into_listed).filter_map(into_media).collect();
+    if !listed.is_empty() {
+        return listed;
+    }
+    into_media(Listed { url, ..Listed::default() }).into_iter().collect()
 }
 
 fn into_media(listed: Listed<'_>) -> Option<Media<'_>> {
-    let is_video = listed.content_type.as_deref().is_none_or(|kind| kind.starts_with("video/"));
+    let is_video = listed.content_type.as_deref().is_none_or(may_be_video);
     let media = match (listed.url.0, listed.base64.0) {
         (Some(url), _) => Media::from_link(url),
         (None, Some(data)) => Some(Media::base64(data)),

@@ -7,7 +7,7 @@
 use super::dialect::{failure, failure_of_kind, said};
 use super::job::{Job, JobRule, is_uuid};
 use super::states::{State, States};
-use super::wire::{Maybe, Text, json_string};
+use super::wire::{Flag, Items, Maybe, Text, json_string};
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Said, Video};
 use http::StatusCode;
@@ -76,8 +76,8 @@ const CALL_CODES: &[(&str, ErrorKind)] = &[
 #[serde(default)]
 struct Answer<'a> {
     #[serde(borrow)]
-    data: Maybe<Vec<Item<'a>>>,
-    errors: Maybe<Vec<Item<'a>>>,
+    data: Maybe<Items<Item<'a>>>,
+    errors: Maybe<Items<Item<'a>>>,
 }
 
 /// An item of either list.
@@ -99,6 +99,8 @@ struct Item<'a> {
     video_base64_data: Text<'a>,
     media_base64_data: Text<'a>,
     outputs: Maybe<Outputs<'a>>,
+    #[serde(rename = "NSFWContent")]
+    nsfw_content: Flag,
     // Of `errors`.
     code: Text<'a>,
     message: Text<'a>,
@@ -112,7 +114,7 @@ struct Item<'a> {
 #[serde(default)]
 struct Outputs<'a> {
     #[serde(borrow)]
-    files: Maybe<Vec<File<'a>>>,
+    files: Maybe<Items<File<'a>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -129,6 +131,8 @@ struct Tally<'a> {
     running: usize,
     finished: usize,
     videos: Vec<Media<'a>>,
+    /// Finished items that were found unfit and hold no video.
+    withheld: u64,
     failed: Vec<Item<'a>>,
     unknown_state: Option<Cow<'a, str>>,
 }
@@ -148,12 +152,12 @@ fn read_items(reply: &Reply) -> Result<Video<'_>, ApiError> {
         true => reply.json()?,
         false => serde_json::from_slice(&reply.body).unwrap_or_default(),
     };
-    let errors = answer.errors.0.unwrap_or_default();
+    let errors = answer.errors.0.and_then(|errors| errors.0).unwrap_or_default();
     // An empty list is Runware's word that there is no such job; a missing or unreadable one is not.
     if reply.status.is_success() && answer.data.0.is_none() && errors.is_empty() {
         return Err(reply.invalid("as results of a task: it has neither data nor errors"));
     }
-    let items = answer.data.0.unwrap_or_default();
+    let items = answer.data.0.and_then(|items| items.0).unwrap_or_default();
     let tells_of_the_job = !items.is_empty() || errors.iter().any(is_verdict);
     if !tells_of_the_job || !may_judge(reply.status) {
         return Err(call_error(reply, &errors));
@@ -201,6 +205,7 @@ impl<'a> Tally<'a> {
             None if videos.is_empty() => self.queued += 1,
             None | Some(Ok(State::Completed)) => {
                 self.finished += 1;
+                self.withheld += u64::from(videos.is_empty() && item.nsfw_content.0 == Some(true));
                 self.videos.extend(videos);
             }
             Some(Ok(State::Failed | State::Cancelled | State::Expired)) => self.failed.push(item),
@@ -225,7 +230,7 @@ impl<'a> Tally<'a> {
         video.unknown_state = self.unknown_state;
         video.videos = self.videos;
         if is_over {
-            video.content_filter = filter_of(&self.failed);
+            video.content_filter = filter_of(&self.failed, self.withheld);
             if let Some(first) = self.failed.into_iter().next() {
                 let (code, message) = (first.code.0.unwrap_or_default(), first.message.0.unwrap_or_default());
                 video.fail_with(JobError { code, message });
@@ -239,15 +244,15 @@ fn state_of(word: &str) -> Option<State> {
     STATES.iter().find(|(known, _)| *known == word).map(|(_, state)| *state)
 }
 
-fn filter_of<'a>(failed: &[Item<'a>]) -> Option<ContentFilter<'a>> {
+fn filter_of<'a>(failed: &[Item<'a>], withheld: u64) -> Option<ContentFilter<'a>> {
     let moderated: Vec<&Item<'a>> = failed.iter().filter(|item| is_moderation(item)).collect();
     let reason = |item: &&Item<'a>| {
         let texts = [&item.response_content, &item.message, &item.code];
         texts.into_iter().find_map(|text| text.0.clone())
     };
     let reasons = moderated.iter().filter_map(reason).collect();
-    let filtered_count = u64::try_from(moderated.len()).ok();
-    (!moderated.is_empty()).then_some(ContentFilter { filtered_count, reasons })
+    let count = moderated.len() as u64 + withheld;
+    (count > 0).then_some(ContentFilter { filtered_count: Some(count), reasons })
 }
 
 impl<'a> Item<'a> {
@@ -260,7 +265,7 @@ impl<'a> Item<'a> {
         if let Some(media) = lone {
             return vec![media];
         }
-        let files = self.outputs.0.take().and_then(|outputs| outputs.files.0).unwrap_or_default();
+        let files = self.outputs.0.take().unwrap_or_default().files.0.unwrap_or_default();
         files.into_iter().filter_map(|file| Media::from_link(file.url.0?)).collect()
     }
 }

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Text, borrowed from the body where it holds no escapes. A number counts as text; an empty string as nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +29,10 @@ pub struct Time(pub Option<i64>);
 /// A nested value that counts as missing when it has not the expected shape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Maybe<T>(pub Option<T>);
+
+/// A list that may be missing or null, as may each of its items; those are passed over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Items<T>(pub Option<Vec<T>>);
 
 impl<'a> Text<'a> {
     pub fn as_deref(&self) -> Option<&str> {
@@ -50,6 +55,21 @@ impl Number {
 impl<T> Default for Maybe<T> {
     fn default() -> Self {
         Maybe(None)
+    }
+}
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Items(None)
+    }
+}
+
+impl<T> IntoIterator for Items<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.unwrap_or_default().into_iter()
     }
 }
 
@@ -161,6 +181,34 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Maybe<T> {
     }
 }
 
+struct ItemsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ItemsVisitor(PhantomData)).map(Items)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Option<T>>()? {
+            items.extend(item);
+        }
+        Ok(Some(items))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
 /// Text as a JSON string, for bodies of calls.
 pub fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -197,6 +245,25 @@ mod tests {
             assert_eq!(sample.text.as_deref(), None, "{json}");
             assert_eq!((sample.number.0, sample.flag.0, sample.time.0), (None, None, None), "{json}");
             assert_eq!(sample.nested.0, None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_hold_nulls() {
+        let table: &[(&str, Option<&[&str]>)] = &[
+            (r#"["a","b"]"#, Some(&["a", "b"])),
+            (r#"[null,"a",null]"#, Some(&["a"])),
+            ("[]", Some(&[])),
+            ("null", None),
+        ];
+        for (json, want) in table {
+            let items: Items<Text<'_>> = serde_json::from_str(json).unwrap();
+            let got: Option<Vec<&str>> =
+                items.0.as_ref().map(|items| items.iter().filter_map(Text::as_deref).collect());
+            assert_eq!(got.as_deref(), *want, "{json}");
+        }
+        for other in ["{}", "true", "7", r#""a""#] {
+            assert!(serde_json::from_str::<Items<Text<'_>>>(other).is_err(), "{other}");
         }
     }
 

@@ -44,6 +44,12 @@ pub fn content_type_of(link: &str) -> Option<&'static str> {
     CONTENT_TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, content_type)| *content_type)
 }
 
+/// Whether a content type may be that of a video: it says so, or it says nothing (`application/octet-stream`).
+pub fn may_be_video(content_type: &str) -> bool {
+    let (kind, detail) = content_type.split_once('/').unwrap_or_default();
+    kind.eq_ignore_ascii_case("video") || detail.eq_ignore_ascii_case("octet-stream")
+}
+
 /// The Unix second at which a signed link stops working, where its query says so.
 pub fn signed_until(link: &str) -> Option<i64> {
     let url = Url::parse(link).ok()?;
@@ -119,6 +125,16 @@ mod tests {
         assert_eq!(content_type_of("https://a/b.WEBM"), Some("video/webm"));
         assert_eq!(content_type_of("https://a.mp4/b"), None);
         assert_eq!(content_type_of("https://a/b.mp4/c"), None);
+    }
+
+    #[test]
+    fn a_video_may_go_by_a_type_that_says_nothing() {
+        for kind in ["video/mp4", "Video/MP4", "application/octet-stream", "binary/octet-stream"] {
+            assert!(may_be_video(kind), "{kind}");
+        }
+        for kind in ["image/png", "audio/mpeg", "application/json", "videos/mp4", "mp4", ""] {
+            assert!(!may_be_video(kind), "{kind}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod wire;
 pub use envelope::Envelope;
 pub use error::{ApiError, ErrorKind, Said};
 pub use id::{InvalidId, Target, VideoId};
-pub use link::{content_type_of, signed_until, without_query};
+pub use link::{content_type_of, may_be_video, signed_until, without_query};
 pub use object::{ContentFilter, JobError, Lifetime, Media, Source, Video};
 pub use size::{Size, seconds_from_number, seconds_from_text};
 pub use status::Status;

@@ -1,6 +1,6 @@
 //! What a provider said about a job, in our words and before it is written out.
 
-use super::{Size, Status, content_type_of, signed_until};
+use super::{Size, Status, content_type_of, may_be_video, signed_until};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -172,7 +172,7 @@ impl<'a> Media<'a> {
                 Cow::Borrowed(link) => Cow::Borrowed(link.get(start..)?),
                 Cow::Owned(link) => Cow::Owned(link.get(start..)?.to_owned()),
             };
-            let is_video = content_type.as_deref().is_none_or(|kind| kind.starts_with("video/"));
+            let is_video = content_type.as_deref().is_none_or(may_be_video);
             let content_type = content_type.map(Cow::Owned);
             return is_video.then_some(Media { source: Source::Base64(base64), content_type });
         }
