@@ -9,6 +9,7 @@ mod headers;
 mod ids;
 mod keys;
 mod lifecycle;
+mod log;
 mod metrics;
 mod passthrough;
 mod polling;
