@@ -1,5 +1,6 @@
 //! Who asks, and how: what of a client's request matters to us.
 
+use super::trace::Trace;
 use http::header::{AUTHORIZATION, HOST, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use pingora::proxy::Session;
@@ -29,8 +30,8 @@ impl<'a> Caller<'a> {
         self.headers.get(AUTHORIZATION)
     }
 
-    pub fn traceparent(&self) -> Option<&HeaderValue> {
-        self.headers.get("traceparent")
+    pub fn trace(&self) -> Option<Trace> {
+        Trace::of(self.headers)
     }
 
     /// Whether a header that switches something on says so.
@@ -48,9 +49,13 @@ impl<'a> Caller<'a> {
 
 /// The client's own id where it is 1 to 128 visible ASCII characters, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> String {
+    given_request_id(headers).map_or_else(fresh_id, str::to_owned)
+}
+
+/// The client's own id of a request, where it is 1 to 128 visible ASCII characters.
+pub fn given_request_id(headers: &HeaderMap) -> Option<&str> {
     let is_plain = |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
-    given.map_or_else(fresh_id, str::to_owned)
+    headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain)
 }
 
 /// A UUID of version 7. It only has to be unique, so its random part needs no call of the system.

@@ -17,12 +17,15 @@ mod raw;
 mod redact;
 mod retrieve;
 mod text;
+mod trace;
 
+pub use caller::given_request_id;
 pub use entry::ProviderState;
 pub use explain::Explanation;
 pub use keys::KeyUse;
 pub use observe::{Exchanged, Observer, Unobserved, Watch};
 pub use poll::CacheState;
+pub use trace::trace_id;
 
 use crate::config::{BareIds, Settings};
 use crate::providers::Job;

@@ -69,7 +69,7 @@ impl Gateway {
             client: authorization.map(|value| self.polling.holder_of(value.as_bytes())),
             authorization: authorization.cloned(),
             request_id: caller.request_id.clone(),
-            traceparent: caller.traceparent().cloned(),
+            trace: caller.trace(),
             deadline: Instant::now() + entry.timeout,
             wants_raw,
             #[cfg(test)]

@@ -11,6 +11,13 @@ pub(super) struct Line<'a> {
     pub path: &'a str,
     pub status: u16,
     pub took: Duration,
+    /// What was sent of the body.
+    pub sent: usize,
+    /// The client's own, where it gave them.
+    pub request_id: Option<&'a str>,
+    pub trace_id: Option<&'a str>,
+    /// The name of the client's key.
+    pub key: Option<&'a str>,
     /// What the gateway says, when it was the one who answered.
     pub answered: Option<&'a Answered>,
 }
@@ -24,13 +31,15 @@ impl Line<'_> {
             path = self.path,
             status = self.status,
             took_ms = millis(self.took),
-            request_id = answered.map(|a| a.request_id.as_str()),
+            request_id = answered.map_or(self.request_id, |a| Some(a.request_id.as_str())),
+            trace_id = self.trace_id,
             provider = answered.and_then(|a| a.provider.as_deref()),
-            key = answered.and_then(|a| a.key.as_deref()),
+            key = answered.and_then(|a| a.key.as_deref()).or(self.key),
             job = answered.and_then(|a| a.job_status).map(|status| status.as_str()),
             cache = answered.and_then(|a| a.cache),
+            upstream_status = answered.and_then(|a| a.upstream_status),
             upstream_ms = answered.and_then(|a| a.upstream).map(millis),
-            bytes = answered.map(|a| a.bytes),
+            bytes = self.sent,
             error = answered.and_then(|a| a.error.as_deref()),
             "request"
         );

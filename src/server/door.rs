@@ -6,7 +6,7 @@ use super::hops;
 use super::life::{InFlight, Life};
 use super::metrics::Metrics;
 use super::passthrough::{Service, Services};
-use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
+use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit, given_request_id, trace_id};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub struct Passage {
     service: Option<Arc<Service>>,
     /// The headers that carry client keys of ours.
     key_headers: Vec<HeaderName>,
+    /// The name of the key that let a passed-through request in.
+    key: Option<String>,
     answered: Option<Answered>,
     /// The one whose turn it is.
     upstream: Option<SocketAddr>,
@@ -67,7 +69,7 @@ impl Door {
         let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
         let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
         if service.auth {
-            self.gateway.authorize(session)?;
+            passage.key = self.gateway.authorize(session)?.name;
         }
         // No key of ours is any business of the service, not even where none is asked for.
         passage.key_headers = self.gateway.key_headers(session);
@@ -105,6 +107,7 @@ impl ProxyHttp for Door {
             started: Instant::now(),
             service: None,
             key_headers: Vec::new(),
+            key: None,
             answered: None,
             upstream: None,
             tried: Vec::new(),
@@ -279,6 +282,10 @@ impl ProxyHttp for Door {
             path: header.uri.path(),
             status,
             took: passage.started.elapsed(),
+            sent: session.body_bytes_sent(),
+            request_id: given_request_id(&header.headers),
+            trace_id: trace_id(&header.headers),
+            key: passage.key.as_deref(),
             answered: passage.answered.as_ref(),
         };
         line.write();

@@ -27,7 +27,13 @@ pub(super) struct Dropped(ErrorCounter);
 
 impl Logs {
     pub(super) fn dropped(&self) -> Dropped {
-        Dropped(self.dropped.clone())
+        self.dropped.clone().into()
+    }
+}
+
+impl From<ErrorCounter> for Dropped {
+    fn from(counter: ErrorCounter) -> Dropped {
+        Dropped(counter)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The program around the gateway: Pingora's server side, passthrough, signals, logs.
+//! The program around the gateway: Pingora's server side, passthrough, signals, logs, metrics.
 
 mod access;
 mod admin;

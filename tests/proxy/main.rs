@@ -1,6 +1,7 @@
 //! The real program over real sockets, one module per behaviour.
 
 mod commands;
+mod dashboards;
 mod errors;
 mod faults;
 mod h2;
@@ -8,6 +9,7 @@ mod headers;
 mod ids;
 mod keys;
 mod lifecycle;
+mod log;
 mod metrics;
 mod openapi;
 mod passthrough;

@@ -6,6 +6,7 @@ use crate::gateway::entry::{Entry, Means};
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;
+use crate::gateway::trace::Trace;
 use crate::providers::{Job, Reply, Step};
 use crate::upstream::{Authenticator, Client, Header};
 use crate::video::{ApiError, ErrorKind, Media, Source, Video};
@@ -27,7 +28,8 @@ pub(in crate::gateway) struct Poll {
     /// Who is held when the provider says wait, where that is the client.
     pub client: Option<Holder>,
     pub request_id: String,
-    pub traceparent: Option<HeaderValue>,
+    /// That of the client who caused it; who waits with it gets no span.
+    pub trace: Option<Trace>,
     pub deadline: Instant,
     /// Raw request and raw response are wanted and allowed.
     pub wants_raw: (bool, bool),
@@ -256,14 +258,12 @@ impl Poll {
     }
 
     fn more_headers(&self, auth: Option<Header>) -> Vec<Header> {
-        let mut headers = Vec::with_capacity(3);
+        let mut headers = Vec::with_capacity(4);
         headers.extend(auth);
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.push((HeaderName::from_static("x-request-id"), id));
         }
-        if let Some(trace) = &self.traceparent {
-            headers.push((HeaderName::from_static("traceparent"), trace.clone()));
-        }
+        headers.extend(self.trace.iter().flat_map(Trace::onward));
         headers
     }
 

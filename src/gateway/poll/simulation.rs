@@ -96,7 +96,7 @@ impl World {
             authorization: None,
             client: None,
             request_id: "r".into(),
-            traceparent: None,
+            trace: None,
             deadline: Instant::now() + self.entry.timeout,
             wants_raw: (false, false),
             script: Some(self.script.clone()),

@@ -220,3 +220,61 @@ impl EncodeMetric for Dropped {
         MetricType::Counter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::gateway::Exchanged;
+    use std::io::sink;
+    use std::time::Duration;
+    use tracing_appender::non_blocking::NonBlocking;
+
+    fn metrics() -> Metrics {
+        Metrics::new(Dropped::from(NonBlocking::new(sink()).0.error_counter()))
+    }
+
+    fn gateway(names: &[&str], metrics: &Metrics) -> Gateway {
+        let entry = |name: &&str| format!("{name}: {{kind: openai, base_url: 'http://127.0.0.1:1/v1'}}");
+        let entries: Vec<String> = names.iter().map(entry).collect();
+        let settings = Settings::parse(&format!("providers: {{{}}}", entries.join(", "))).unwrap();
+        Gateway::observed(&settings, metrics).unwrap()
+    }
+
+    #[test]
+    fn counters_go_on_when_the_settings_change() {
+        let metrics = metrics();
+        let vitals = Vitals { is_ready: true, in_flight: 0 };
+        let before = gateway(&["kept", "gone"], &metrics);
+        let answered = Answered { status: 200, cache: Some("hit"), ..Answered::default() };
+        let name: Arc<str> = "kept".into();
+        metrics.watch(Some(&name)).answered(&answered);
+        let text = metrics.text(&before, &vitals, Format::Prometheus);
+        assert!(text.contains("vidgate_breaker_state{provider=\"gone\"} 0"), "{text}");
+
+        let after = gateway(&["kept"], &metrics);
+        metrics.watch(Some(&name)).answered(&answered);
+        metrics.reloaded(true);
+        let text = metrics.text(&after, &vitals, Format::Prometheus);
+        let hits = "vidgate_requests_total{provider=\"kept\",status=\"2xx\",error=\"none\",cache=\"hit\"} 2\n";
+        assert!(text.contains(hits) && text.contains("vidgate_reloads_total{result=\"ok\"} 1\n"), "{text}");
+        assert!(!text.contains("vidgate_breaker_state{provider=\"gone\"}"), "{text}");
+        assert!(text.contains("vidgate_unknown_states_total{provider=\"gone\"} 0"), "{text}");
+    }
+
+    #[test]
+    fn a_duration_lies_in_the_bucket_of_its_bound() {
+        let metrics = metrics();
+        let gateway = gateway(&["p"], &metrics);
+        for millis in [0, 1, 2, 60_000, 60_001] {
+            let exchanged = Exchanged { status: None, error: None, took: Duration::from_millis(millis) };
+            metrics.watch(Some(&"p".into())).exchanged(&exchanged);
+        }
+        let text = metrics.text(&gateway, &Vitals { is_ready: true, in_flight: 0 }, Format::Prometheus);
+        for (bound, count) in [("0.001", 2), ("0.002", 3), ("15.0", 3), ("60.0", 4), ("+Inf", 5)] {
+            let line = format!("duration_seconds_bucket{{le=\"{bound}\",provider=\"p\"}} {count}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+        assert!(text.contains("vidgate_upstream_exchange_duration_seconds_sum{provider=\"p\"} 120.004\n"), "{text}");
+    }
+}
