@@ -2,6 +2,7 @@
 
 use crate::gateway::Answered;
 use http::Method;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What became of a request, for its line.
@@ -11,6 +12,8 @@ pub(super) struct Line<'a> {
     pub path: &'a str,
     pub status: u16,
     pub took: Duration,
+    /// Its address, as far as it is known.
+    pub client: Option<IpAddr>,
     /// What the gateway says, when it was the one who answered.
     pub answered: Option<&'a Answered>,
 }
@@ -23,6 +26,7 @@ impl Line<'_> {
             method = self.method.as_str(),
             path = self.path,
             status = self.status,
+            client = self.client.map(tracing::field::display),
             took_ms = millis(self.took),
             request_id = answered.map(|a| a.request_id.as_str()),
             provider = answered.and_then(|a| a.provider.as_deref()),

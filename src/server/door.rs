@@ -52,6 +52,7 @@ impl Door {
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
     fn admit(&self, session: &Session, why: NotOurs, passage: &mut Passage) -> Result<(), ApiError> {
+        self.gateway.count(session)?;
         let header = session.req_header();
         let authority = header.uri.authority().map(|authority| authority.as_str());
         let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
@@ -261,6 +262,7 @@ impl ProxyHttp for Door {
             path: header.uri.path(),
             status: session.response_written().map_or(0, |response| response.status.as_u16()),
             took: passage.started.elapsed(),
+            client: self.gateway.client(session),
             answered: passage.answered.as_ref(),
         };
         line.write();

@@ -88,7 +88,7 @@ error_kinds! {
         "{p} limits the rate of requests.", "Wait as long as Retry-After says, then ask again.";
     /// Our own limit on a client.
     ClientRateLimited => 429, "rate_limit_exceeded", "rate_limit_error", Ours,
-        "This key has used up its rate of requests.", "Wait as long as Retry-After says, then ask again.";
+        "This client has used up its rate of requests.", "Wait as long as Retry-After says, then ask again.";
     UpstreamAuthFailed => 502, "upstream_auth_failed", "upstream_error", Theirs,
         "{p} refuses the credentials that are configured for it.", "The operator of this gateway must correct them.";
     /// The client's own credentials, passed on, were refused; status and code are the provider's.

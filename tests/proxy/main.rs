@@ -10,6 +10,7 @@ mod keys;
 mod lifecycle;
 mod passthrough;
 mod polling;
+mod rates;
 mod retrieve;
 mod secrets;
 mod support;
