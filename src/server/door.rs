@@ -5,6 +5,7 @@ use super::access::Line;
 use super::hops;
 use super::life::{InFlight, Life};
 use super::passthrough::{Service, Services};
+use super::{framing, guard};
 use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
@@ -28,6 +29,7 @@ pub(super) struct Door {
     services: Arc<Services>,
     life: Arc<Life>,
     logs_access: bool,
+    header_size: usize,
 }
 
 /// One request on its way through.
@@ -47,7 +49,12 @@ pub struct Passage {
 
 impl Door {
     pub fn new(gateway: Arc<Gateway>, services: Arc<Services>, life: Arc<Life>, logs_access: bool) -> Door {
-        Door { gateway, services, life, logs_access }
+        Door { gateway, services, life, logs_access, header_size: usize::MAX }
+    }
+
+    /// Refuses requests with larger heads.
+    pub fn with_header_size(self, header_size: usize) -> Door {
+        Door { header_size, ..self }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
@@ -100,7 +107,16 @@ impl ProxyHttp for Door {
         }
     }
 
+    async fn early_request_filter(&self, _session: &mut Session, _passage: &mut Passage) -> pingora::Result<()> {
+        guard::head_is_read();
+        Ok(())
+    }
+
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
+        if let Some(error) = framing::fault(session, self.header_size) {
+            session.set_keepalive(None);
+            return self.refuse(session, error, passage).await.map(|()| true);
+        }
         let why = match self.gateway.intercept(session).await? {
             Outcome::Answered(answered) => {
                 passage.answered = Some(answered);

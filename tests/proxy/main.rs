@@ -6,6 +6,8 @@ mod faults;
 mod h2;
 mod headers;
 mod ids;
+mod inbound;
+mod inbound_tls;
 mod keys;
 mod lifecycle;
 mod passthrough;
