@@ -1,6 +1,6 @@
 //! Where clients and operators reach the proxy.
 
-use super::pem;
+use super::pem::{self, TrustAnchors};
 use super::section::Section;
 use super::tree::Value;
 use super::yaml::Node;
@@ -20,13 +20,15 @@ pub struct Listen {
     pub tls: Option<Tls>,
 }
 
-/// The files of a TLS listener. Both were readable PEM when the config was read.
+/// The files of a TLS listener. All were readable PEM when the config was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, leaf first.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// Certificates one of which must have issued that of a client; default none is asked for.
+    pub client_ca: Option<TrustAnchors>,
 }
 
 /// Reads `listen` and `admin`.
@@ -78,7 +80,8 @@ fn one(item: &Value, taken: &mut Vec<SocketAddr>) -> Option<Listen> {
 fn tls(section: &mut Section) -> Option<Tls> {
     let cert = section.required("cert", "the path of a PEM file with the certificate chain", pem::chain);
     let key = section.required("key", "the path of a PEM file with the private key", pem::private_key);
-    Some(Tls { cert: cert?, key: key? })
+    let client_ca = section.optional("client_ca", pem::trust_anchors);
+    Some(Tls { cert: cert?, key: key?, client_ca })
 }
 
 /// Reads an address that no other listener has.

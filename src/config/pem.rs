@@ -6,8 +6,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Extra certificates to trust for one provider.
-#[derive(Clone)]
+/// Extra certificates to trust for one provider, or in those of clients.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TrustAnchors {
     /// The file they came from.
     pub path: PathBuf,

@@ -38,6 +38,12 @@ fn what_is_not_written_has_the_documented_default() {
     assert_eq!(settings.admin, "127.0.0.1:9090".parse().ok());
     assert_eq!((settings.public_url, settings.bare_ids, settings.allow_raw), (None, BareIds::Reject, false));
     assert_eq!((settings.threads, settings.max_requests), (None, 10_000));
+    let limits =
+        Limits { header_size: 64 << 10, header_timeout: seconds(10), idle_timeout: seconds(75), connections: 20_000 };
+    assert_eq!(
+        (settings.limits, settings.client_rate, settings.trusted_proxies),
+        (limits, ClientRate::default(), vec![])
+    );
     assert_eq!((settings.drain, settings.shutdown_timeout, settings.reload), (seconds(5), seconds(30), Reload::Signal));
     assert_eq!(settings.log, Log { level: "info".into(), format: LogFormat::Json, access: true });
     let cache = PollCache { max_bytes: 256 << 20, max_entry: 1 << 20, keep: seconds(600) };
@@ -70,6 +76,9 @@ threads: '${N}'
 max_requests: 5
 drain: 0s
 shutdown_timeout: '${TIMEOUT}'
+limits: {header_size: 1KiB, header_timeout: 1s, idle_timeout: 2s, connections: 3}
+client_rate: {per_address: 100/s, exempt_hits: true}
+trusted_proxies: [10.0.0.0/8, '::1']
 reload: watch
 log: {level: 'info,vidgate=debug', format: text, access: off}
 poll_cache: {max_bytes: 0, max_entry: 64KiB, keep: 1h}
@@ -79,13 +88,17 @@ providers:
   p: {kind: openai, base_url: http://localhost:30000/v1/}
 ",
     );
-    let tls = Tls { cert: "/tls/cert.pem".into(), key: "/tls/key.pem".into() };
+    let tls = Tls { cert: "/tls/cert.pem".into(), key: "/tls/key.pem".into(), client_ca: None };
     assert_eq!(settings.listen.last(), Some(&Listen { addr: "[::1]:2".parse().unwrap(), tls: Some(tls) }));
     assert_eq!((settings.listen.len(), settings.admin), (2, None));
     assert_eq!(settings.public_url.as_deref(), Some("https://videos.example.com/base"));
     assert_eq!((settings.bare_ids, settings.allow_raw), (BareIds::Provider("p".into()), true));
     assert_eq!((settings.threads, settings.max_requests), (Some(4), 5));
     assert_eq!((settings.drain, settings.shutdown_timeout, settings.reload), (seconds(0), seconds(7), Reload::Watch));
+    let limits = Limits { header_size: 1024, header_timeout: seconds(1), idle_timeout: seconds(2), connections: 3 };
+    let client_rate = ClientRate { per_address: Some(Rate { count: 100, per: seconds(1) }), exempt_hits: true };
+    assert_eq!((settings.limits, settings.client_rate), (limits, client_rate));
+    assert_eq!(settings.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
     let log = Log { level: "info,vidgate=debug".into(), format: LogFormat::Text, access: false };
     assert_eq!((settings.log, settings.client_auth), (log, ClientAuth::Open));
     assert_eq!(settings.poll_cache, PollCache { max_bytes: 0, max_entry: 65_536, keep: seconds(3_600) });

@@ -4,6 +4,7 @@ use super::address::BaseAddress;
 use super::client_auth::{self, ClientAuth};
 use super::environment::{Environment, System};
 use super::faults::Faults;
+use super::inbound::{self, ClientRate, Limits, Network};
 use super::listen::{self, Listen};
 use super::passthrough::{self, Passthrough, base_address};
 use super::providers::{self, ProviderEntry};
@@ -32,6 +33,10 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Requests in the house at once; default 10 000.
     pub max_requests: usize,
+    pub limits: Limits,
+    pub client_rate: ClientRate,
+    /// Those whose `X-Forwarded-…` headers are believed; default nobody.
+    pub trusted_proxies: Vec<Network>,
     /// How long we still accept after we were told to stop; default 5 s.
     pub drain: Duration,
     /// How long we then wait for what is in flight; default 30 s.
@@ -154,6 +159,9 @@ fn settings(root: &mut Section, kinds: &[&'static Provider]) -> Settings {
         allow_raw: root.or("allow_raw", false, Value::flag),
         threads: root.optional("threads", |value| value.whole(1..=1024)),
         max_requests: root.or("max_requests", 10_000, |value| value.whole(1..=10_000_000)),
+        limits: inbound::limits(root),
+        client_rate: inbound::client_rate(root),
+        trusted_proxies: inbound::trusted_proxies(root),
         drain: root.or("drain", Duration::from_secs(5), Value::duration),
         shutdown_timeout: root.or("shutdown_timeout", Duration::from_secs(30), Value::duration),
         reload: root.or("reload", Reload::Signal, |value| value.word(RELOADS)),

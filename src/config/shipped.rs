@@ -10,6 +10,8 @@ const REFERENCE: &str = include_str!("../../conf/vidgate.yaml");
 /// Touches every part of the reader.
 const EVERYTHING: &str = "
 listen: {addr: 127.0.0.1:1, tls: {cert: /tls/cert.pem, key: /tls/key.pem}}
+limits: {}
+client_rate: {}
 passthrough: {match: {}, upstreams: http://a, health_check: {path: /h}}
 client_auth: {keys: [{name: a, sha256: x}]}
 log: {}

@@ -1,10 +1,13 @@
 //! Who asks, and how: what of a client's request matters to us.
 
+use super::client::Trusted;
+use super::rates::Rates;
 use super::trace::Trace;
 use http::header::{AUTHORIZATION, HOST, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use pingora::proxy::Session;
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Builder;
 
@@ -17,13 +20,16 @@ pub(super) struct Caller<'a> {
     pub headers: &'a HeaderMap,
     /// `scheme://host` by which the client reaches us, without a slash at the end.
     pub origin: Cow<'a, str>,
+    /// Where it comes from; only where that is counted.
+    pub address: Option<IpAddr>,
 }
 
 impl<'a> Caller<'a> {
-    pub fn of(session: &'a Session, public_url: Option<&'a str>) -> Caller<'a> {
+    pub fn of(session: &'a Session, public_url: Option<&'a str>, trusted: &Trusted, rates: &Rates) -> Caller<'a> {
         let headers = &session.req_header().headers;
-        let origin = public_url.map_or_else(|| Cow::Owned(origin(session)), Cow::Borrowed);
-        Caller { request_id: request_id(headers), headers, origin }
+        let origin = public_url.map_or_else(|| Cow::Owned(origin(session, trusted)), Cow::Borrowed);
+        let address = if rates.is_limited() { trusted.client(session) } else { None };
+        Caller { request_id: request_id(headers), headers, origin, address }
     }
 
     pub fn authorization(&self) -> Option<&'a HeaderValue> {
@@ -67,13 +73,15 @@ fn fresh_id() -> String {
     id.hyphenated().to_string()
 }
 
-/// The request's own scheme and host; a host that could not stand in a URL is left out.
-fn origin(session: &Session) -> String {
+/// The scheme and host that the client used, as a trusted proxy says, else the request's own; a host that could not stand in a URL is left out.
+fn origin(session: &Session, trusted: &Trusted) -> String {
     let header = session.req_header();
     let is_tls = session.as_downstream().digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    let scheme = if is_tls { "https" } else { "http" };
+    let (told_scheme, told_host) = trusted.origin(session);
+    let scheme = told_scheme.unwrap_or(if is_tls { "https" } else { "http" });
     let authority = header.uri.authority().map(|authority| authority.as_str());
     let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
+    let host = told_host.or(host);
     let is_host_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     match host.filter(|host| !host.is_empty() && host.bytes().all(is_host_char)) {
         Some(host) => format!("{scheme}://{host}"),

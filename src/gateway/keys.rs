@@ -1,13 +1,12 @@
 //! Keys of clients: who may ask, for which providers, how often, until when.
 
+use super::rates;
 use crate::config::{ClientAuth, ClientKey};
 use crate::video::{ApiError, ErrorKind};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::DefaultDirectRateLimiter;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use ring::digest;
-use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 use subtle::ConstantTimeEq;
 
@@ -40,7 +39,8 @@ impl ClientKeys {
         }
     }
 
-    /// Lets a request in, or says why not. `provider` is checked against the key where it is known.
+    /// Finds the key of a request and whether it is let in; it is counted by [`ClientKeys::count`].
+    /// `provider` is checked against the key where it is known.
     pub fn check(
         &self,
         headers: &HeaderMap,
@@ -55,6 +55,13 @@ impl ClientKeys {
         Ok(KeyUse { name: Some(known.key.name.clone()), header: Some(header.clone()) })
     }
 
+    /// Counts a request that was let in by this key.
+    pub fn count(&self, key: Option<&str>) -> Result<(), ApiError> {
+        let (Some(keys), Some(name)) = (&self.0, key) else { return Ok(()) };
+        let known = keys.iter().find(|known| known.key.name == name);
+        known.and_then(|known| known.limiter.as_ref()).map_or(Ok(()), |limiter| rates::count(limiter, "key"))
+    }
+
     /// The headers that carry one of the keys, expired or not.
     pub fn carriers(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         let keys = self.0.as_deref().unwrap_or_default();
@@ -64,11 +71,7 @@ impl ClientKeys {
 
 impl Known {
     fn new(key: ClientKey) -> Known {
-        let limiter = key.rate.as_ref().and_then(|rate| {
-            let burst = NonZeroU32::new(rate.count)?;
-            let period = rate.per.checked_div(rate.count)?;
-            Some(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst)))
-        });
+        let limiter = key.rate.as_ref().and_then(rates::limiter);
         Known { key, limiter }
     }
 
@@ -81,13 +84,7 @@ impl Known {
         if !provider.is_none_or(may_use) {
             return Err(ApiError::new(ErrorKind::ProviderNotAllowed));
         }
-        match self.limiter.as_ref().map(|limiter| limiter.check()) {
-            Some(Err(until)) => {
-                let wait = until.wait_time_from(DefaultClock::default().now());
-                Err(ApiError::new(ErrorKind::ClientRateLimited).with_retry_after(Some(wait)))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -8,11 +8,13 @@
 
 mod answer;
 mod caller;
+mod client;
 mod entry;
 mod explain;
 mod keys;
 mod observe;
 mod poll;
+mod rates;
 mod raw;
 mod redact;
 mod retrieve;
@@ -33,13 +35,16 @@ use crate::upstream::TrustError;
 use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
 use answer::Answer;
 use caller::Caller;
+use client::Trusted;
 use entry::Entry;
 use http::{HeaderName, Method};
 use keys::ClientKeys;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority};
 use pingora::proxy::Session;
 use poll::Polling;
+use rates::Rates;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -55,6 +60,8 @@ pub struct Gateway {
     /// Counts requests without a provider.
     watch: Arc<dyn Watch>,
     keys: ClientKeys,
+    rates: Rates,
+    trusted: Trusted,
     public_url: Option<String>,
     bare_ids: BareIds,
     allow_raw: bool,
@@ -177,6 +184,8 @@ impl Gateway {
             polling: Arc::new(Polling::new(&settings.poll_cache)),
             entries,
             keys: ClientKeys::new(&settings.client_auth),
+            rates: Rates::new(&settings.client_rate),
+            trusted: Trusted::new(&settings.trusted_proxies),
             public_url: settings.public_url.clone(),
             bare_ids: settings.bare_ids.clone(),
             allow_raw: settings.allow_raw,
@@ -197,7 +206,7 @@ impl Gateway {
             return Ok(Outcome::NotOurs(NotOurs::Method));
         }
         let started = Instant::now();
-        let caller = Caller::of(session, self.public_url.as_deref());
+        let caller = Caller::of(session, self.public_url.as_deref(), &self.trusted, &self.rates);
         let entry = asked.id().and_then(|id| self.entries.get(id.provider()));
         let mut answered = Answered {
             request_id: caller.request_id.clone(),
@@ -206,7 +215,7 @@ impl Gateway {
         };
         let permit = self.admit();
         let result = match permit {
-            Some(_) => self.answer_for(asked, entry, &caller, &mut answered).await,
+            Some(_) => self.answer_or_count(asked, entry, &caller, &mut answered).await,
             None => Err(ApiError::new(ErrorKind::Overloaded)),
         };
         let answer = result.unwrap_or_else(|error| {
@@ -234,7 +243,19 @@ impl Gateway {
 
     /// Checks the client's key for a request that is not for a video, and says which header carried it.
     pub fn authorize(&self, session: &Session) -> Result<KeyUse, ApiError> {
-        self.keys.check(&session.req_header().headers, None, true)
+        let key = self.keys.check(&session.req_header().headers, None, true)?;
+        self.keys.count(key.name.as_deref())?;
+        Ok(key)
+    }
+
+    /// Counts a request that is not for a video against the rate of its client's address.
+    pub fn count(&self, session: &Session) -> Result<(), ApiError> {
+        if self.rates.is_limited() { self.rates.count(self.client(session)) } else { Ok(()) }
+    }
+
+    /// The address of a request's client: the peer's, or what trusted proxies say it is.
+    pub fn client(&self, session: &Session) -> Option<IpAddr> {
+        self.trusted.client(session)
     }
 
     /// The headers that carry a key of ours, which must not be passed on.
@@ -288,6 +309,35 @@ impl Gateway {
         }
     }
 
+    /// Answers, and counts the request: before anything else, or as soon as it is known not to be a hit.
+    async fn answer_or_count(
+        &self,
+        asked: Asked,
+        entry: Option<&Arc<Entry>>,
+        caller: &Caller<'_>,
+        answered: &mut Answered,
+    ) -> Result<Answer, ApiError> {
+        if !self.rates.exempt_hits {
+            self.rates.count(caller.address)?;
+        }
+        match self.answer_for(asked, entry, caller, answered).await {
+            // An error that came before any look into the cache was not counted yet.
+            Err(error) if self.rates.exempt_hits && answered.upstream.is_none() => {
+                Err(self.rates.count(caller.address).err().unwrap_or(error))
+            }
+            result => result,
+        }
+    }
+
+    /// Counts a request that is not a hit, where hits are not counted.
+    fn count_late(&self, caller: &Caller<'_>, key: Option<&str>) -> Result<(), ApiError> {
+        if self.rates.exempt_hits {
+            self.rates.count(caller.address)?;
+            self.keys.count(key)?;
+        }
+        Ok(())
+    }
+
     async fn answer_for(
         &self,
         asked: Asked,
@@ -300,6 +350,9 @@ impl Gateway {
         let authorization_is_ours = entry.is_none_or(|entry| !entry.forwards());
         let key = self.keys.check(caller.headers, entry.map(|entry| &*entry.name), authorization_is_ours)?;
         answered.key = key.name;
+        if !self.rates.exempt_hits {
+            self.keys.count(answered.key.as_deref())?;
+        }
         let id = match asked {
             Asked::Video(id) | Asked::Content(id) => id,
             Asked::Invalid(why) => return Err(invalid_id(&format!("The video id is malformed: {why}."))),
@@ -308,6 +361,7 @@ impl Gateway {
         let name = entry.map(|entry| entry.row.job.unfold(id.job())).unwrap_or_default();
         let (entry, job) = self.entry_and_job(&id, &name)?;
         if is_content {
+            self.count_late(caller, answered.key.as_deref())?;
             let detail = "This version does not serve the bytes of videos yet.";
             return Err(ApiError::because(ErrorKind::NotImplemented, detail));
         }

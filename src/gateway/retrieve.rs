@@ -30,6 +30,7 @@ impl Gateway {
         let result = match self.polling.at_hand(key).filter(|_| is_cached) {
             Some(told) => told,
             None => {
+                self.count_late(caller, answered.key.as_deref())?;
                 let poll = self.poll(entry, job, caller, authorization, wants_raw);
                 self.polling.ask(poll, key).await
             }

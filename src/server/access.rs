@@ -2,6 +2,7 @@
 
 use crate::gateway::Answered;
 use http::Method;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What became of a request, for its line.
@@ -18,6 +19,8 @@ pub(super) struct Line<'a> {
     pub trace_id: Option<&'a str>,
     /// The name of the client's key.
     pub key: Option<&'a str>,
+    /// Its address, as far as it is known.
+    pub client: Option<IpAddr>,
     /// What the gateway says, when it was the one who answered.
     pub answered: Option<&'a Answered>,
 }
@@ -30,6 +33,7 @@ impl Line<'_> {
             method = self.method.as_str(),
             path = self.path,
             status = self.status,
+            client = self.client.map(tracing::field::display),
             took_ms = millis(self.took),
             request_id = answered.map_or(self.request_id, |a| Some(a.request_id.as_str())),
             trace_id = self.trace_id,

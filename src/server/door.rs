@@ -6,6 +6,7 @@ use super::hops;
 use super::life::{InFlight, Life};
 use super::metrics::Metrics;
 use super::passthrough::{Service, Services};
+use super::{framing, guard};
 use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit, given_request_id, trace_id};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
@@ -30,6 +31,7 @@ pub(super) struct Door {
     life: Arc<Life>,
     metrics: Arc<Metrics>,
     logs_access: bool,
+    header_size: usize,
 }
 
 /// One request on its way through.
@@ -58,11 +60,18 @@ impl Door {
         logs_access: bool,
     ) -> Door {
         let (gateway, services) = (Arc::clone(gateway), Arc::clone(services));
-        Door { gateway, services, life: Arc::clone(life), metrics: Arc::clone(metrics), logs_access }
+        let (life, metrics) = (Arc::clone(life), Arc::clone(metrics));
+        Door { gateway, services, life, metrics, logs_access, header_size: usize::MAX }
+    }
+
+    /// Refuses requests with larger heads.
+    pub fn with_header_size(self, header_size: usize) -> Door {
+        Door { header_size, ..self }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
     fn admit(&self, session: &Session, why: NotOurs, passage: &mut Passage) -> Result<(), ApiError> {
+        self.gateway.count(session)?;
         let header = session.req_header();
         let authority = header.uri.authority().map(|authority| authority.as_str());
         let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
@@ -116,7 +125,16 @@ impl ProxyHttp for Door {
         }
     }
 
+    async fn early_request_filter(&self, _session: &mut Session, _passage: &mut Passage) -> pingora::Result<()> {
+        guard::head_is_read();
+        Ok(())
+    }
+
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
+        if let Some(error) = framing::fault(session, self.header_size) {
+            session.set_keepalive(None);
+            return self.refuse(session, error, passage).await.map(|()| true);
+        }
         let why = match self.gateway.intercept(session).await? {
             Outcome::Answered(answered) => {
                 passage.answered = Some(answered);
@@ -286,6 +304,7 @@ impl ProxyHttp for Door {
             request_id: given_request_id(&header.headers),
             trace_id: trace_id(&header.headers),
             key: passage.key.as_deref(),
+            client: self.gateway.client(session),
             answered: passage.answered.as_ref(),
         };
         line.write();

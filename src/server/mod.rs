@@ -4,7 +4,9 @@ mod access;
 mod admin;
 mod balance;
 mod door;
+mod framing;
 mod front;
+mod guard;
 mod hops;
 mod life;
 mod listeners;
@@ -57,8 +59,9 @@ pub fn run(settings: &Settings, logs: Logs) -> Result<(), StartError> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(settings));
     server.bootstrap();
 
-    let door = Door::new(&gateway, &services, &life, &metrics, settings.log.access);
-    let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door));
+    let door = Door::new(&gateway, &services, &life, &metrics, settings.log.access)
+        .with_header_size(settings.limits.header_size);
+    let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door, &settings.limits));
     listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
 
     let upstreams: Vec<_> = services.background().into_iter().map(|task| server.add_service(task)).collect();

@@ -88,7 +88,7 @@ error_kinds! {
         "{p} limits the rate of requests.", "Wait as long as Retry-After says, then ask again.";
     /// Our own limit on a client.
     ClientRateLimited => 429, "rate_limit_exceeded", "rate_limit_error", Ours,
-        "This key has used up its rate of requests.", "Wait as long as Retry-After says, then ask again.";
+        "This client has used up its rate of requests.", "Wait as long as Retry-After says, then ask again.";
     UpstreamAuthFailed => 502, "upstream_auth_failed", "upstream_error", Theirs,
         "{p} refuses the credentials that are configured for it.", "The operator of this gateway must correct them.";
     /// The client's own credentials, passed on, were refused; status and code are the provider's.
@@ -120,6 +120,10 @@ error_kinds! {
         "No upstream of the service behind this path is healthy.", "Ask again after Retry-After.";
     BadRequest => 400, "bad_request", "invalid_request_error", Ours,
         "The request is not valid HTTP.", "Check the client.";
+    HeaderTooLarge => 431, "header_too_large", "invalid_request_error", Ours,
+        "The request line and the headers are larger than this gateway accepts.", "Send fewer or shorter headers.";
+    RequestTimeout => 408, "request_timeout", "invalid_request_error", Ours,
+        "The request line and the headers took too long to arrive.", "Send them at once.";
     /// A part of the API that this version does not have.
     NotImplemented => 501, "not_implemented", "invalid_request_error", Ours,
         "This version does not serve this.", "Fetch it from the provider.";

@@ -64,6 +64,10 @@ impl Scrape {
         found.iter().sum()
     }
 
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|key| key.split('{').next()).collect()
+    }
+
     fn series(&self) -> BTreeSet<&String> {
         self.0.keys().collect()
     }

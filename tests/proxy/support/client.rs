@@ -92,6 +92,12 @@ impl Client {
         bytes
     }
 
+    /// What the peer of a connection says until it closes.
+    pub fn read_rest(stream: TcpStream) -> Vec<u8> {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client { reader: BufReader::new(stream) }.read_to_end()
+    }
+
     /// Sends a request with these header lines and reads the answer.
     pub fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
