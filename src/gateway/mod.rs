@@ -207,13 +207,14 @@ impl Gateway {
         }
         let started = Instant::now();
         let caller = Caller::of(session, self.public_url.as_deref(), &self.trusted, &self.rates);
-        let entry = asked.id().and_then(|id| self.entries.get(id.provider()));
+        let permit = self.admit();
+        // Who is not let in has not come to a provider.
+        let entry = permit.as_ref().and_then(|_| self.entries.get(asked.id()?.provider()));
         let mut answered = Answered {
             request_id: caller.request_id.clone(),
             provider: entry.map(|entry| Arc::clone(&entry.name)),
             ..Answered::default()
         };
-        let permit = self.admit();
         let result = match permit {
             Some(_) => self.answer_or_count(asked, entry, &caller, &mut answered).await,
             None => Err(ApiError::new(ErrorKind::Overloaded)),
