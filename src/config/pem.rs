@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Extra certificates to trust for one provider.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TrustAnchors {
     /// The file they came from.
     pub path: PathBuf,

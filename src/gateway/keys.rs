@@ -8,6 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use ring::digest;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use subtle::ConstantTimeEq;
 
@@ -20,7 +21,7 @@ pub(super) struct ClientKeys(Option<Vec<Known>>);
 
 struct Known {
     key: ClientKey,
-    limiter: Option<DefaultDirectRateLimiter>,
+    limiter: Option<Arc<DefaultDirectRateLimiter>>,
 }
 
 /// The key that a request was let in by.
@@ -38,6 +39,18 @@ impl ClientKeys {
             ClientAuth::Anyone | ClientAuth::Open => ClientKeys(None),
             ClientAuth::Keys(keys) => ClientKeys(Some(keys.iter().cloned().map(Known::new).collect())),
         }
+    }
+
+    /// The keys of new settings. One with an unchanged rate goes on from where it was.
+    pub fn renewed(&self, auth: &ClientAuth) -> ClientKeys {
+        let mut renewed = ClientKeys::new(auth);
+        for known in renewed.0.iter_mut().flatten() {
+            let is_same = |old: &&Known| (old.key.sha256, old.key.rate) == (known.key.sha256, known.key.rate);
+            if let Some(old) = self.0.iter().flatten().find(is_same) {
+                known.limiter = old.limiter.clone();
+            }
+        }
+        renewed
     }
 
     /// Lets a request in, or says why not. `provider` is checked against the key where it is known.
@@ -67,7 +80,7 @@ impl Known {
         let limiter = key.rate.as_ref().and_then(|rate| {
             let burst = NonZeroU32::new(rate.count)?;
             let period = rate.per.checked_div(rate.count)?;
-            Some(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst)))
+            Some(Arc::new(RateLimiter::direct(Quota::with_period(period)?.allow_burst(burst))))
         });
         Known { key, limiter }
     }

@@ -137,16 +137,42 @@ impl Gateway {
         for provider in &settings.providers {
             entries.insert(provider.name.clone(), Arc::new(Entry::new(provider)?));
         }
-        Ok(Gateway {
-            polling: Arc::new(Polling::new(&settings.poll_cache)),
+        let polling = Arc::new(Polling::new(&settings.poll_cache));
+        Ok(Gateway::of(settings, polling, entries, ClientKeys::new(&settings.client_auth), Arc::default()))
+    }
+
+    /// Makes the gateway of new settings, to take the place of this one. What did not change keeps what it has: its
+    /// connections, answers, breaker, holds and rate limits. `poll_cache` stays as it is.
+    pub fn renewed(&self, settings: &Settings) -> Result<Gateway, GatewayError> {
+        let mut entries = BTreeMap::new();
+        for provider in &settings.providers {
+            let entry = match self.entries.get(&provider.name) {
+                Some(entry) => entry.renewed(provider)?,
+                None => Arc::new(Entry::new(provider)?),
+            };
+            entries.insert(provider.name.clone(), entry);
+        }
+        let keys = self.keys.renewed(&settings.client_auth);
+        Ok(Gateway::of(settings, Arc::clone(&self.polling), entries, keys, Arc::clone(&self.in_house)))
+    }
+
+    fn of(
+        settings: &Settings,
+        polling: Arc<Polling>,
+        entries: BTreeMap<String, Arc<Entry>>,
+        keys: ClientKeys,
+        in_house: Arc<AtomicUsize>,
+    ) -> Gateway {
+        Gateway {
+            polling,
             entries,
-            keys: ClientKeys::new(&settings.client_auth),
+            keys,
             public_url: settings.public_url.clone(),
             bare_ids: settings.bare_ids.clone(),
             allow_raw: settings.allow_raw,
             max_requests: settings.max_requests,
-            in_house: Arc::default(),
-        })
+            in_house,
+        }
     }
 
     /// Answers the request if it is for a video. Call it from `request_filter`.
