@@ -1,7 +1,8 @@
 //! The admin listener: is the program alive, should it get traffic, how is it doing.
 
 use super::life::Life;
-use crate::gateway::Gateway;
+use super::reload::Desk;
+use super::snapshot::Current;
 use async_trait::async_trait;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Response, StatusCode};
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) struct Admin {
-    gateway: Arc<Gateway>,
+    now: Current,
+    desk: Arc<Desk>,
     life: Arc<Life>,
     started: Instant,
 }
 
 impl Admin {
-    pub fn new(gateway: &Arc<Gateway>, life: &Arc<Life>) -> Admin {
-        Admin { gateway: Arc::clone(gateway), life: Arc::clone(life), started: Instant::now() }
+    pub fn new(now: &Current, desk: &Arc<Desk>, life: &Arc<Life>) -> Admin {
+        Admin { now: Arc::clone(now), desk: Arc::clone(desk), life: Arc::clone(life), started: Instant::now() }
     }
 
     fn answer(&self, path: &str) -> (StatusCode, Value) {
@@ -29,19 +31,28 @@ impl Admin {
             "/readyz" if self.life.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"})),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"})),
             "/status" => (StatusCode::OK, self.status()),
-            _ => (StatusCode::NOT_FOUND, json!({"error": "there are /livez, /readyz and /status here"})),
+            _ => (StatusCode::NOT_FOUND, json!({"error": "there are /livez, /readyz, /status and POST /reload here"})),
+        }
+    }
+
+    async fn reload(&self) -> (StatusCode, Value) {
+        match self.desk.reload().await {
+            Ok(generation) => (StatusCode::OK, json!({"generation": generation})),
+            Err(faults) => (StatusCode::BAD_REQUEST, json!({"error": "the config was not reloaded", "faults": faults})),
         }
     }
 
     fn status(&self) -> Value {
+        let now = self.now.load();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "ready": self.life.is_ready(),
             "draining": self.life.is_draining(),
             "in_flight": self.life.in_flight(),
-            "poll_cache": self.gateway.cache_state(),
-            "providers": self.gateway.provider_states(),
+            "poll_cache": now.gateway.cache_state(),
+            "providers": now.gateway.provider_states(),
+            "config": self.desk.facts(),
         })
     }
 }
@@ -51,10 +62,12 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
         let is_read = request.method == Method::GET || request.method == Method::HEAD;
-        let (status, body) = if is_read {
-            self.answer(request.uri.path())
-        } else {
-            (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "GET and HEAD only"}))
+        let is_reload = request.uri.path() == "/reload";
+        let allowed = if is_reload { "POST" } else { "GET, HEAD" };
+        let (status, body) = match is_reload {
+            true if request.method == Method::POST => self.reload().await,
+            false if is_read => self.answer(request.uri.path()),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, json!({"error": format!("allowed are: {allowed}")})),
         };
         let body = format!("{body}\n").into_bytes();
         let mut response = Response::builder()
@@ -62,7 +75,7 @@ impl ServeHttp for Admin {
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, body.len());
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            response = response.header(ALLOW, "GET, HEAD");
+            response = response.header(ALLOW, allowed);
         }
         response.body(body).unwrap_or_default()
     }

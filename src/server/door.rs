@@ -5,7 +5,8 @@ use super::access::Line;
 use super::hops;
 use super::life::{InFlight, Life};
 use super::passthrough::{Service, Services};
-use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit};
+use super::snapshot::{Current, Snapshot};
+use crate::gateway::{Answered, NotOurs, Outcome, Permit};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,15 +25,15 @@ const LINGER: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Door {
-    gateway: Arc<Gateway>,
-    services: Arc<Services>,
+    now: Current,
     life: Arc<Life>,
-    logs_access: bool,
 }
 
 /// One request on its way through.
 pub struct Passage {
     started: Instant,
+    /// The config that the request is served by, whatever is loaded meanwhile.
+    snapshot: Arc<Snapshot>,
     service: Option<Arc<Service>>,
     /// The headers that carry client keys of ours.
     key_headers: Vec<HeaderName>,
@@ -46,8 +47,8 @@ pub struct Passage {
 }
 
 impl Door {
-    pub fn new(gateway: Arc<Gateway>, services: Arc<Services>, life: Arc<Life>, logs_access: bool) -> Door {
-        Door { gateway, services, life, logs_access }
+    pub fn new(now: &Current, life: &Arc<Life>) -> Door {
+        Door { now: Arc::clone(now), life: Arc::clone(life) }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
@@ -55,27 +56,22 @@ impl Door {
         let header = session.req_header();
         let authority = header.uri.authority().map(|authority| authority.as_str());
         let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
-        let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
-        let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
+        let Snapshot { gateway, services, .. } = &*passage.snapshot;
+        let service = services.find(host, header.uri.path()).ok_or_else(|| no_route(services, why))?;
+        let permit = gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
         if service.auth {
-            self.gateway.authorize(session)?;
+            gateway.authorize(session)?;
         }
         // No key of ours is any business of the service, not even where none is asked for.
-        passage.key_headers = self.gateway.key_headers(session);
+        let (service, key_headers) = (Arc::clone(service), gateway.key_headers(session));
+        passage.key_headers = key_headers;
         passage._permit = Some(permit);
-        passage.service = Some(Arc::clone(service));
+        passage.service = Some(service);
         Ok(())
     }
 
-    fn no_route(&self, why: NotOurs) -> ApiError {
-        ApiError::new(match why {
-            NotOurs::Method if self.services.is_empty() => ErrorKind::MethodNotAllowed,
-            _ => ErrorKind::RouteNotFound,
-        })
-    }
-
     async fn refuse(&self, session: &mut Session, error: ApiError, passage: &mut Passage) -> pingora::Result<()> {
-        if let Outcome::Answered(answered) = self.gateway.refuse(session, error).await? {
+        if let Outcome::Answered(answered) = passage.snapshot.gateway.refuse(session, error).await? {
             passage.answered = Some(answered);
         }
         Ok(())
@@ -89,6 +85,7 @@ impl ProxyHttp for Door {
     fn new_ctx(&self) -> Passage {
         Passage {
             started: Instant::now(),
+            snapshot: self.now.load_full(),
             service: None,
             key_headers: Vec::new(),
             answered: None,
@@ -100,7 +97,11 @@ impl ProxyHttp for Door {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
-        let why = match self.gateway.intercept(session).await? {
+        if self.life.is_leaving() {
+            // A client that goes on elsewhere now does not meet a connection that is being closed later.
+            session.set_keepalive(None);
+        }
+        let why = match passage.snapshot.gateway.intercept(session).await? {
             Outcome::Answered(answered) => {
                 passage.answered = Some(answered);
                 return Ok(true);
@@ -252,7 +253,7 @@ impl ProxyHttp for Door {
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, passage: &mut Passage) {
-        if !self.logs_access {
+        if !passage.snapshot.logs_access {
             return;
         }
         let header = session.req_header();
@@ -265,6 +266,13 @@ impl ProxyHttp for Door {
         };
         line.write();
     }
+}
+
+fn no_route(services: &Services, why: NotOurs) -> ApiError {
+    ApiError::new(match why {
+        NotOurs::Method if services.is_empty() => ErrorKind::MethodNotAllowed,
+        _ => ErrorKind::RouteNotFound,
+    })
 }
 
 /// Logs a failure without the words of the error, which may hold bytes of the service or of the client.

@@ -4,6 +4,7 @@
 //! HTTP/1.0 is shorter (`OPTIONS / HTTP/1.0`, the health check of HAProxy) and would wait for ever. The first three
 //! bytes say enough: no method begins with `PRI`, which is kept for HTTP/2.
 
+use super::life::LAST_WORDS;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::protocols::Stream;
@@ -12,7 +13,7 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const PRI: &[u8; 3] = b"PRI";
 
@@ -62,6 +63,8 @@ where
     }
 
     async fn cleanup(&self) {
+        // From here on Pingora closes whatever waits for a request, a connection that was accepted just now as well.
+        sleep(LAST_WORDS).await;
         self.usual.cleanup().await;
         self.h2c.cleanup().await;
     }

@@ -1,19 +1,21 @@
 //! Where clients connect: plain and TLS listeners.
 
+use super::certificates::Certificates;
 use crate::config::{Listen, Settings};
 use pingora::listeners::tls::TlsSettings;
 use pingora::services::listening::Service;
 use std::net::{SocketAddr, TcpListener};
 
 /// Adds the public listeners to a service.
-pub(super) fn add<A>(service: &mut Service<A>, listen: &[Listen]) -> Result<(), String> {
-    for Listen { addr, tls } in listen {
-        let Some(tls) = tls else {
+pub(super) fn add<A>(service: &mut Service<A>, listen: &[Listen], certificates: &Certificates) -> Result<(), String> {
+    for (index, Listen { addr, .. }) in listen.iter().enumerate() {
+        let Some(shown) = certificates.of(index) else {
             service.add_tcp(&addr.to_string());
             continue;
         };
-        let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-        let mut settings = TlsSettings::intermediate(&cert, &key).map_err(|error| format!("listen {addr}: {error}"))?;
+        // The files are ours to read, since they are read again with the config.
+        let mut settings = TlsSettings::intermediate("", "").map_err(|error| format!("listen {addr}: {error}"))?;
+        settings.set_cert_resolver(shown);
         settings.enable_h2();
         service.add_tls_with_settings(&addr.to_string(), None, settings);
     }
