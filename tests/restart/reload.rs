@@ -1,23 +1,30 @@
 //! A new config while requests are served.
 
 use crate::load::Load;
-use crate::support::{Client, Providers, Proxy, Upstream, get, send, wait_until};
+use crate::support::{Client, PATIENCE, Providers, Proxy, Upstream, get, send, wait_until};
 use crate::{alone, config_facts, wait_for};
 use std::fs;
 use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// A provider whose videos say which `x-config` header the call carried.
 fn telling() -> Upstream {
     Upstream::start(|request, stream| {
         let told = request.header("x-config").unwrap_or("none");
-        let body =
-            format!(r#"{{"id":"video_1","object":"video","status":"in_progress","model":"{told}","progress":5}}"#);
-        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).is_ok()
+        answer(stream, told)
     })
 }
 
-/// A service that says which path it was asked for, and a config that differs in three places.
+fn answer(stream: &mut TcpStream, model: &str) -> bool {
+    let body = format!(r#"{{"id":"video_1","object":"video","status":"completed","model":"{model}","progress":100}}"#);
+    let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(text.as_bytes()).is_ok()
+}
+
+/// A config whose name stands in the answers' URLs, in what the provider is sent, and in the path of a service.
 fn config(provider: &Upstream, service: &Upstream, name: &str, key: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\npublic_url: https://{name}.test\nlog: {{access: false}}\n\
@@ -46,13 +53,16 @@ fn no_request_fails_or_sees_two_configs_while_the_config_is_reloaded() {
     let load = Load::start(
         4,
         move || address,
-        |number| format!("/v1/videos/video_{}:own", number % 50),
+        |number| format!("/v1/videos/video_{}:own", number % 500),
         |answer| {
             let text = answer.text();
-            let whole = |name: &str, other: &str| {
-                text.contains(&format!("\"{name}\"")) && !text.contains(&format!("\"{other}\""))
+            let is_of =
+                |name: &str| text.contains(&format!("\"{name}\"")) && text.contains(&format!("https://{name}.test/v1"));
+            let mixes = |one: &str, two: &str| {
+                text.contains(&format!("\"{one}\"")) && text.contains(&format!("https://{two}.test"))
             };
-            let is_whole = answer.status == 200 && (whole("one", "two") || whole("two", "one"));
+            let is_mixed = mixes("one", "two") || mixes("two", "one");
+            let is_whole = answer.status == 200 && !is_mixed && (is_of("one") || is_of("two"));
             if is_whole { Ok(()) } else { Err(format!("{} {text}", answer.status)) }
         },
     );
@@ -139,10 +149,38 @@ fn answers_stay_for_an_unchanged_entry_and_go_with_its_credential() {
 }
 
 #[test]
-fn a_request_in_flight_keeps_its_config_and_rate_limits_go_on() {
+fn a_request_in_flight_keeps_its_config() {
+    let _alone = alone();
+    let (release, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let provider = Upstream::start(move |request, stream| {
+        let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
+        answer(stream, request.header("x-config").unwrap_or("none"))
+    });
+    let service = Upstream::json(200, "{}");
+    let proxy = Proxy::start(&config(&provider, &service, "one", "key"));
+    let mut client = Client::connect(proxy.address());
+    client.write(b"GET /v1/videos/video_1:own HTTP/1.1\r\nHost: videos.test\r\n\r\n");
+    wait_until("the request is at the provider", || !provider.requests().is_empty());
+    replace(proxy.file(), &config(&provider, &service, "two", "key"));
+    assert_eq!(send(proxy.admin_address(), "POST", "/reload", &[]).status, 200);
+    // The new config asks for itself, though the old one's answer is awaited.
+    let mut other = Client::connect(proxy.address());
+    other.write(b"GET /v1/videos/video_1:own HTTP/1.1\r\nHost: videos.test\r\n\r\n");
+    wait_until("the other is there as well", || provider.requests().len() == 2);
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for (client, name) in [(&mut client, "one"), (&mut other, "two")] {
+        let text = client.read(false).text();
+        assert!(text.contains(&format!("\"{name}\"")), "{text}");
+        assert!(text.contains(&format!("https://{name}.test/v1")), "{text}");
+    }
+}
+
+#[test]
+fn rate_limits_and_connections_go_on() {
     let _alone = alone();
     let providers = Providers::instant();
-    // The SHA-256 of "secret-1".
     let digest = ring::digest::digest(&ring::digest::SHA256, b"secret-1");
     let hash: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let config = format!(

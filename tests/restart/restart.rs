@@ -67,7 +67,7 @@ fn a_hand_over_to_nobody_changes_nothing() {
     let (providers, sock) = (Providers::instant(), temporary("sock"));
     let mut proxy = Proxy::launch(&providers.config(""), &[], &["--upgrade-sock", sock.to_str().unwrap()]);
     proxy.signal("QUIT");
-    wait_until("it says so", || proxy.log().contains("no program started with --upgrade"));
+    wait_until("it says so", || proxy.log().contains("started with --upgrade, waits there"));
     assert_eq!(get(proxy.address(), &target(1)).status, 200);
     assert_eq!(proxy.exit_code(), None);
 }
