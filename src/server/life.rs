@@ -1,7 +1,7 @@
 //! From start to stop: readiness, draining, and the signals that end the program.
 
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -101,13 +101,16 @@ impl Signals {
     /// Whether somebody is there to hand the sockets to. Pingora would stop even when nobody is.
     fn may_hand_over(&self) -> bool {
         let path = self.upgrade_sock.display();
-        let waits = std::fs::metadata(&self.upgrade_sock).is_ok_and(|data| data.file_type().is_socket());
+        // Whoever gets the sockets gets the traffic, so it must be somebody who could be this program.
+        let own = std::fs::metadata("/proc/self").map(|data| data.uid()).ok();
+        let is_ours = |data: std::fs::Metadata| data.file_type().is_socket() && Some(data.uid()) == own;
+        let waits = std::fs::symlink_metadata(&self.upgrade_sock).is_ok_and(is_ours);
         if waits {
             tracing::info!(%path, "handing the listening sockets over; requests in flight are finished");
             // The other serves as well from now on, so that this one stays ready.
             self.life.leaving.store(true, Ordering::Release);
         } else {
-            tracing::error!(%path, "SIGQUIT: no program started with --upgrade waits there; going on");
+            tracing::error!(%path, "SIGQUIT: no program of this user, started with --upgrade, waits there; going on");
         }
         waits
     }

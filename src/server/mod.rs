@@ -46,6 +46,9 @@ const POOL: usize = 1024;
 /// Where sockets are handed over unless the command line says otherwise.
 const UPGRADE_SOCK: &str = "vidgate-upgrade.sock";
 
+/// The bytes that the path of a socket has room for, with a zero at the end.
+const MAX_SOCK: usize = 108;
+
 /// Why the program did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -72,6 +75,9 @@ pub fn run(settings: &Settings, start: Start) -> Result<(), StartError> {
     let certificates =
         Certificates::read(&settings.listen).map_err(|faults| StartError::Listener(faults.join("\n")))?;
     let upgrade_sock = start.upgrade_sock.unwrap_or_else(|| std::env::temp_dir().join(UPGRADE_SOCK));
+    if start.upgrade {
+        check_sock(&upgrade_sock).map_err(StartError::Listener)?;
+    }
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(options, server_conf(settings, &upgrade_sock));
     server.bootstrap();
@@ -105,6 +111,17 @@ fn serve(server: Server, settings: &Settings, upgrade_sock: PathBuf, life: Arc<L
             Ok(ExecutionPhase::ShutdownGracePeriod) => return life.wait_for_the_last(settings.shutdown_timeout),
             Ok(ExecutionPhase::ShutdownRuntimes | ExecutionPhase::Terminated) | Err(RecvError::Closed) => return,
             Ok(_) | Err(RecvError::Lagged(_)) => {}
+        }
+    }
+}
+
+/// Pingora panics where no socket can be made.
+fn check_sock(path: &Path) -> Result<(), String> {
+    let is_folder = path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.is_dir());
+    match path.as_os_str().len() < MAX_SOCK && is_folder {
+        true => Ok(()),
+        false => {
+            Err(format!("no socket can be made at {}: the folder is missing or the path too long", path.display()))
         }
     }
 }
