@@ -61,9 +61,10 @@ impl Life {
         while self.in_flight() > 0 && Instant::now() < end {
             std::thread::sleep(LOOK);
         }
-        let left = self.in_flight();
-        if left > 0 {
-            tracing::warn!(requests = left, "shutdown_timeout has passed with requests in flight");
+        match self.in_flight() {
+            // What was answered on HTTP/2 streams is still being sent.
+            0 => std::thread::sleep(LAST_WORDS),
+            left => tracing::warn!(requests = left, "shutdown_timeout has passed with requests in flight"),
         }
     }
 

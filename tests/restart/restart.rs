@@ -2,11 +2,14 @@
 
 use crate::alone;
 use crate::load::Load;
-use crate::support::{Providers, Proxy, Response, get, temporary, wait_until};
+use crate::support::{PATIENCE, Providers, Proxy, Response, Upstream, get, temporary, wait_until};
+use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 fn good(answer: &Response) -> Result<(), String> {
     if answer.status == 200 { Ok(()) } else { Err(format!("{} {}", answer.status, answer.text())) }
@@ -95,4 +98,47 @@ fn no_request_fails_when_a_program_ends_behind_a_client_that_watches_readyz() {
     let (sent, failures) = load.stop();
     println!("SIGTERM: {sent} requests, {} failures", failures.len());
     assert!(failures.is_empty(), "{:?}", &failures[..failures.len().min(5)]);
+}
+
+#[test]
+fn an_http_2_connection_is_told_to_go_and_its_stream_is_answered() {
+    let _alone = alone();
+    let (release, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let provider = Upstream::start(move |_, stream| {
+        let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\n{\"status\":\"queued\"}").is_ok()
+    });
+    let base = provider.address();
+    let mut proxy =
+        Proxy::start(&format!("drain: 100ms\nproviders:\n  own: {{kind: openai, base_url: \"http://{base}/v1\"}}\n"));
+    let url = format!("http://{}/v1/videos/video_1:own", proxy.address());
+    let request = || http::Request::get(url.as_str()).body(()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (mut sender, answer) = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let (answer, _) = sender.send_request(request(), true).unwrap();
+        (sender, answer)
+    });
+    wait_until("the request is at the provider", || !provider.requests().is_empty());
+    proxy.signal("TERM");
+    wait_until("the connection takes no new stream", || {
+        let ready = runtime.block_on(std::future::poll_fn(|cx| Poll::Ready(sender.poll_ready(cx))));
+        matches!(ready, Poll::Ready(Err(_)))
+    });
+    assert_eq!(proxy.exit_code(), None);
+    release.send(()).unwrap();
+    runtime.block_on(async {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut body = answer.into_body();
+        let mut length = 0;
+        while let Some(data) = body.data().await {
+            length += data.unwrap().len();
+        }
+        assert!(length > 0);
+    });
+    wait_for_exit(&mut proxy);
 }
