@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     server::pick_ports(&mut settings)?;
     let proxy = settings.listen.first().map(|listen| listen.addr).ok_or("nothing to listen on")?;
     super::print(&welcome(&sandbox, proxy, settings.admin)?)?;
-    Ok(server::run(&settings, logs)?)
+    Ok(server::run(&settings, logs, server::Start::default())?)
 }
 
 /// A config with every kind, each at its simulated provider.

@@ -27,7 +27,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the proxy.
-    Serve(ConfigFile),
+    Serve(serve::Arguments),
     /// Read a config and say what it would do, or everything that is wrong with it (exit status 1).
     Check(ConfigFile),
     /// List the kinds of providers.
@@ -63,7 +63,7 @@ impl<E: Display> From<E> for Failure {
 /// Reads the arguments and runs the command.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(file) => serve::run(&file.config),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Check(file) => check::run(&file.config),
         Command::Providers(arguments) => providers::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

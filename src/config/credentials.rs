@@ -8,7 +8,7 @@ use super::yaml::Node;
 use crate::providers::{CredentialForm, Provider, Scheme};
 
 /// How we show a provider who we are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// Not at all: a server of one's own.
     None,
@@ -19,7 +19,7 @@ pub enum Credentials {
 }
 
 /// One credential.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// For logs and metrics; unique within the provider. Default `default`, then `default-2` and so on.
     pub name: String,

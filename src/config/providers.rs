@@ -16,7 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// One provider that jobs may name after the colon.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct ProviderEntry {
     /// `[a-z0-9][a-z0-9_-]*`, unique.
     pub name: String,
@@ -43,6 +43,14 @@ pub struct ProviderEntry {
     pub ca_file: Option<TrustAnchors>,
     pub poll: Poll,
     pub content: Content,
+}
+
+impl ProviderEntry {
+    /// Whether both ask the same server as the same client, so that what one was told holds for the other.
+    pub fn asks_the_same(&self, other: &ProviderEntry) -> bool {
+        let own = (&self.name, self.kind, &self.base_url, &self.credentials, &self.headers, &self.ca_file);
+        own == (&other.name, other.kind, &other.base_url, &other.credentials, &other.headers, &other.ca_file)
+    }
 }
 
 impl fmt::Debug for ProviderEntry {

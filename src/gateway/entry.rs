@@ -24,6 +24,8 @@ const OUR_NAME: &str = concat!("vidgate/", env!("CARGO_PKG_VERSION"));
 /// A provider as the settings have it, ready for calls.
 pub(super) struct Entry {
     pub name: Arc<str>,
+    /// What its jobs are remembered under: another one for whom asks elsewhere, or as somebody else.
+    pub memory: Arc<str>,
     pub row: &'static Provider,
     pub means: Means,
     pub limits: Limits,
@@ -44,7 +46,11 @@ pub(super) struct Entry {
     headers: Vec<Header>,
     connect_timeout: Duration,
     trust: Trust,
+    settings: ProviderEntry,
 }
+
+/// Tells apart entries of one name, before a reload and after it.
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// How a provider is doing.
 #[derive(Debug, Clone, Serialize)]
@@ -137,7 +143,26 @@ impl Entry {
             headers: own_headers(settings).map_err(|why| fault("headers", why))?,
             connect_timeout: settings.connect_timeout,
             trust,
+            memory: format!("{} {}", settings.name, MADE.fetch_add(1, Ordering::Relaxed)).into(),
+            settings: settings.clone(),
         })
+    }
+
+    /// The entry for new settings. One that did not change stays what it is, with its breaker, holds and tokens; one
+    /// that still asks the same server as the same client keeps what it knows of its jobs.
+    pub fn renewed(
+        self: &Arc<Self>,
+        settings: &ProviderEntry,
+        observer: &dyn Observer,
+    ) -> Result<Arc<Entry>, GatewayError> {
+        if self.settings == *settings {
+            return Ok(Arc::clone(self));
+        }
+        let mut entry = Entry::new(settings, observer)?;
+        if self.settings.asks_the_same(settings) {
+            entry.memory = Arc::clone(&self.memory);
+        }
+        Ok(Arc::new(entry))
     }
 
     pub fn state(&self) -> ProviderState {

@@ -7,6 +7,7 @@ use governor::DefaultDirectRateLimiter;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use ring::digest;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use subtle::ConstantTimeEq;
 
@@ -19,7 +20,7 @@ pub(super) struct ClientKeys(Option<Vec<Known>>);
 
 struct Known {
     key: ClientKey,
-    limiter: Option<DefaultDirectRateLimiter>,
+    limiter: Option<Arc<DefaultDirectRateLimiter>>,
 }
 
 /// The key that a request was let in by.
@@ -37,6 +38,18 @@ impl ClientKeys {
             ClientAuth::Anyone | ClientAuth::Open => ClientKeys(None),
             ClientAuth::Keys(keys) => ClientKeys(Some(keys.iter().cloned().map(Known::new).collect())),
         }
+    }
+
+    /// The keys of new settings. One with an unchanged rate goes on from where it was.
+    pub fn renewed(&self, auth: &ClientAuth) -> ClientKeys {
+        let mut renewed = ClientKeys::new(auth);
+        for known in renewed.0.iter_mut().flatten() {
+            let is_same = |old: &&Known| (old.key.sha256, old.key.rate) == (known.key.sha256, known.key.rate);
+            if let Some(old) = self.0.iter().flatten().find(is_same) {
+                known.limiter = old.limiter.clone();
+            }
+        }
+        renewed
     }
 
     /// Finds the key of a request and whether it is let in; it is counted by [`ClientKeys::count`].
@@ -71,7 +84,7 @@ impl ClientKeys {
 
 impl Known {
     fn new(key: ClientKey) -> Known {
-        let limiter = key.rate.as_ref().and_then(rates::limiter);
+        let limiter = key.rate.as_ref().and_then(rates::limiter).map(Arc::new);
         Known { key, limiter }
     }
 

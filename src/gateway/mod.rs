@@ -29,7 +29,7 @@ pub use observe::{Exchanged, Observer, Unobserved, Watch};
 pub use poll::CacheState;
 pub use trace::trace_id;
 
-use crate::config::{BareIds, Settings};
+use crate::config::{BareIds, ProviderEntry, Settings};
 use crate::providers::Job;
 use crate::upstream::TrustError;
 use crate::video::{ApiError, ErrorKind, InvalidId, Status, Target, VideoId};
@@ -167,6 +167,14 @@ impl Asked {
     }
 }
 
+/// What a gateway that takes the place of another has from it.
+struct Kept {
+    polling: Arc<Polling>,
+    keys: ClientKeys,
+    rates: Rates,
+    in_house: Arc<AtomicUsize>,
+}
+
 impl Gateway {
     /// Makes the gateway of these settings. Opens no connection and resolves no name.
     pub fn new(settings: &Settings) -> Result<Gateway, GatewayError> {
@@ -175,22 +183,54 @@ impl Gateway {
 
     /// The same, for somebody who counts.
     pub fn observed(settings: &Settings, observer: &dyn Observer) -> Result<Gateway, GatewayError> {
+        let make = |provider: &ProviderEntry| Ok(Arc::new(Entry::new(provider, observer)?));
+        let kept = Kept {
+            polling: Arc::new(Polling::new(&settings.poll_cache)),
+            keys: ClientKeys::new(&settings.client_auth),
+            rates: Rates::new(&settings.client_rate),
+            in_house: Arc::default(),
+        };
+        Gateway::of(settings, observer, make, kept)
+    }
+
+    /// Makes the gateway of new settings, to take the place of this one. What did not change keeps what it has: its
+    /// connections, answers, breaker, holds and rate limits. `poll_cache` stays as it is.
+    pub fn renewed(&self, settings: &Settings, observer: &dyn Observer) -> Result<Gateway, GatewayError> {
+        let make = |provider: &ProviderEntry| match self.entries.get(&provider.name) {
+            Some(entry) => entry.renewed(provider, observer),
+            None => Ok(Arc::new(Entry::new(provider, observer)?)),
+        };
+        let kept = Kept {
+            polling: Arc::clone(&self.polling),
+            keys: self.keys.renewed(&settings.client_auth),
+            rates: self.rates.renewed(&settings.client_rate),
+            in_house: Arc::clone(&self.in_house),
+        };
+        Gateway::of(settings, observer, make, kept)
+    }
+
+    fn of(
+        settings: &Settings,
+        observer: &dyn Observer,
+        make: impl Fn(&ProviderEntry) -> Result<Arc<Entry>, GatewayError>,
+        kept: Kept,
+    ) -> Result<Gateway, GatewayError> {
         let mut entries = BTreeMap::new();
         for provider in &settings.providers {
-            entries.insert(provider.name.clone(), Arc::new(Entry::new(provider, observer)?));
+            entries.insert(provider.name.clone(), make(provider)?);
         }
         Ok(Gateway {
             watch: observer.watch(None),
-            polling: Arc::new(Polling::new(&settings.poll_cache)),
+            polling: kept.polling,
             entries,
-            keys: ClientKeys::new(&settings.client_auth),
-            rates: Rates::new(&settings.client_rate),
+            keys: kept.keys,
+            rates: kept.rates,
             trusted: Trusted::new(&settings.trusted_proxies),
             public_url: settings.public_url.clone(),
             bare_ids: settings.bare_ids.clone(),
             allow_raw: settings.allow_raw,
             max_requests: settings.max_requests,
-            in_house: Arc::default(),
+            in_house: kept.in_house,
         })
     }
 

@@ -55,6 +55,16 @@ impl Rates {
         Rates { addresses, exempt_hits: settings.exempt_hits }
     }
 
+    /// The rates of new settings. With an unchanged rate, addresses go on from where they were.
+    pub fn renewed(&self, settings: &ClientRate) -> Rates {
+        let same = self.addresses.as_ref().filter(|old| settings.per_address == Some(old.rate));
+        let addresses = same.map(|old| Addresses { rate: old.rate, seen: old.seen.clone() });
+        match addresses {
+            Some(addresses) => Rates { addresses: Some(addresses), exempt_hits: settings.exempt_hits },
+            None => Rates::new(settings),
+        }
+    }
+
     /// Whether the address of a client matters here.
     pub fn is_limited(&self) -> bool {
         self.addresses.is_some()

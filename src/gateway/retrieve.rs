@@ -23,7 +23,7 @@ impl Gateway {
     ) -> Result<Answer, ApiError> {
         let authorization = own_authorization(entry, caller)?;
         let identity = authorization.map_or(&b""[..], HeaderValue::as_bytes);
-        let key = self.polling.key(&entry.name, identity, job.as_str());
+        let key = self.polling.key(&entry.memory, identity, job.as_str());
         let wants_raw = self.wants_raw(caller);
         let is_cached = entry.poll.cache && wants_raw == (false, false);
         let started = Instant::now();

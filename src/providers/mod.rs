@@ -75,6 +75,13 @@ pub struct Provider {
     pub read: for<'a> fn(&Job<'a>, &'a [Reply]) -> Step<'a>,
 }
 
+/// Each row is the only one of its kind.
+impl PartialEq for Provider {
+    fn eq(&self, other: &Provider) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
 /// Where a provider's API lives when the config does not say.
 #[derive(Clone, Copy)]
 pub enum BaseUrl {

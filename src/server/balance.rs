@@ -7,7 +7,6 @@ use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::{HealthCheck, HttpHealthCheck};
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, Backends, LoadBalancer};
-use pingora::services::background::GenBackgroundService;
 use pingora::{Error, ErrorType, OkOrErr};
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -18,13 +17,23 @@ use tokio::time::timeout;
 /// How often names of upstreams are resolved again.
 const NAMES_AGAIN: Duration = Duration::from_secs(10);
 
-/// The listeners open when every name has been looked up once, or this much later.
+/// A config is in use when every name of it has been looked up once, or this much later.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The task that keeps the upstreams of one service current.
-pub(super) type Task = GenBackgroundService<LoadBalancer<RoundRobin>>;
+/// Resolves the names of a service once and asks each upstream how it is, so that the first request finds it all known.
+pub(super) async fn prepare(balancer: &LoadBalancer<RoundRobin>) {
+    let first = async {
+        // What cannot be resolved is logged where that is found out.
+        if balancer.update().await.is_ok() {
+            balancer.backends().run_health_check(true).await;
+        }
+    };
+    if timeout(LOOKUP_TIMEOUT, first).await.is_err() {
+        tracing::warn!("some passthrough upstreams are not known yet");
+    }
+}
 
 pub(super) fn balancer(entry: &Passthrough) -> LoadBalancer<RoundRobin> {
     let mut backends = Backends::new(Box::new(Names::new(&entry.upstreams)));

@@ -6,8 +6,9 @@ use super::hops;
 use super::life::{InFlight, Life};
 use super::metrics::Metrics;
 use super::passthrough::{Service, Services};
+use super::snapshot::{Current, Snapshot};
 use super::{framing, guard};
-use crate::gateway::{Answered, Gateway, NotOurs, Outcome, Permit, given_request_id, trace_id};
+use crate::gateway::{Answered, NotOurs, Outcome, Permit, given_request_id, trace_id};
 use crate::video::{ApiError, ErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,17 +27,17 @@ const LINGER: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) struct Door {
-    gateway: Arc<Gateway>,
-    services: Arc<Services>,
+    now: Current,
     life: Arc<Life>,
     metrics: Arc<Metrics>,
-    logs_access: bool,
     header_size: usize,
 }
 
 /// One request on its way through.
 pub struct Passage {
     started: Instant,
+    /// The config that the request is served by, whatever is loaded meanwhile.
+    snapshot: Arc<Snapshot>,
     service: Option<Arc<Service>>,
     /// The headers that carry client keys of ours.
     key_headers: Vec<HeaderName>,
@@ -52,50 +53,31 @@ pub struct Passage {
 }
 
 impl Door {
-    pub fn new(
-        gateway: &Arc<Gateway>,
-        services: &Arc<Services>,
-        life: &Arc<Life>,
-        metrics: &Arc<Metrics>,
-        logs_access: bool,
-    ) -> Door {
-        let (gateway, services) = (Arc::clone(gateway), Arc::clone(services));
-        let (life, metrics) = (Arc::clone(life), Arc::clone(metrics));
-        Door { gateway, services, life, metrics, logs_access, header_size: usize::MAX }
-    }
-
-    /// Refuses requests with larger heads.
-    pub fn with_header_size(self, header_size: usize) -> Door {
-        Door { header_size, ..self }
+    /// `header_size`: requests with larger heads are refused.
+    pub fn new(now: &Current, life: &Arc<Life>, metrics: &Arc<Metrics>, header_size: usize) -> Door {
+        Door { now: Arc::clone(now), life: Arc::clone(life), metrics: Arc::clone(metrics), header_size }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
     fn admit(&self, session: &Session, why: NotOurs, passage: &mut Passage) -> Result<(), ApiError> {
-        self.gateway.count(session)?;
+        let Snapshot { gateway, services, .. } = &*passage.snapshot;
+        gateway.count(session)?;
         let header = session.req_header();
         let authority = header.uri.authority().map(|authority| authority.as_str());
         let host = header.headers.get(HOST).and_then(|host| host.to_str().ok()).or(authority);
-        let service = self.services.find(host, header.uri.path()).ok_or_else(|| self.no_route(why))?;
-        let permit = self.gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
-        if service.auth {
-            passage.key = self.gateway.authorize(session)?.name;
-        }
+        let service = services.find(host, header.uri.path()).ok_or_else(|| no_route(services, why))?;
+        let permit = gateway.admit().ok_or_else(|| ApiError::new(ErrorKind::Overloaded))?;
+        let key = if service.auth { gateway.authorize(session)?.name } else { None };
         // No key of ours is any business of the service, not even where none is asked for.
-        passage.key_headers = self.gateway.key_headers(session);
+        let (service, key_headers) = (Arc::clone(service), gateway.key_headers(session));
+        (passage.key, passage.key_headers) = (key, key_headers);
         passage._permit = Some(permit);
-        passage.service = Some(Arc::clone(service));
+        passage.service = Some(service);
         Ok(())
     }
 
-    fn no_route(&self, why: NotOurs) -> ApiError {
-        ApiError::new(match why {
-            NotOurs::Method if self.services.is_empty() => ErrorKind::MethodNotAllowed,
-            _ => ErrorKind::RouteNotFound,
-        })
-    }
-
     async fn refuse(&self, session: &mut Session, error: ApiError, passage: &mut Passage) -> pingora::Result<()> {
-        if let Outcome::Answered(mut answered) = self.gateway.refuse(session, error).await? {
+        if let Outcome::Answered(mut answered) = passage.snapshot.gateway.refuse(session, error).await? {
             answered.took = passage.started.elapsed();
             // What failed on its way through is counted as passed through.
             if passage.service.is_none() {
@@ -114,6 +96,7 @@ impl ProxyHttp for Door {
     fn new_ctx(&self) -> Passage {
         Passage {
             started: Instant::now(),
+            snapshot: self.now.load_full(),
             service: None,
             key_headers: Vec::new(),
             key: None,
@@ -131,11 +114,15 @@ impl ProxyHttp for Door {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
+        if self.life.is_leaving() {
+            // A client that goes on elsewhere now does not meet a connection that is being closed later.
+            session.set_keepalive(None);
+        }
         if let Some(error) = framing::fault(session, self.header_size) {
             session.set_keepalive(None);
             return self.refuse(session, error, passage).await.map(|()| true);
         }
-        let why = match self.gateway.intercept(session).await? {
+        let why = match passage.snapshot.gateway.intercept(session).await? {
             Outcome::Answered(answered) => {
                 passage.answered = Some(answered);
                 return Ok(true);
@@ -291,7 +278,7 @@ impl ProxyHttp for Door {
         if passage.service.is_some() {
             self.metrics.passed_through(status);
         }
-        if !self.logs_access {
+        if !passage.snapshot.logs_access {
             return;
         }
         let header = session.req_header();
@@ -304,11 +291,18 @@ impl ProxyHttp for Door {
             request_id: given_request_id(&header.headers),
             trace_id: trace_id(&header.headers),
             key: passage.key.as_deref(),
-            client: self.gateway.client(session),
+            client: passage.snapshot.gateway.client(session),
             answered: passage.answered.as_ref(),
         };
         line.write();
     }
+}
+
+fn no_route(services: &Services, why: NotOurs) -> ApiError {
+    ApiError::new(match why {
+        NotOurs::Method if services.is_empty() => ErrorKind::MethodNotAllowed,
+        _ => ErrorKind::RouteNotFound,
+    })
 }
 
 /// Logs a failure without the words of the error, which may hold bytes of the service or of the client.

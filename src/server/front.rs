@@ -5,6 +5,7 @@
 //! first three bytes say enough: no method begins with `PRI`, which is kept for HTTP/2.
 
 use super::guard;
+use super::life::LAST_WORDS;
 use crate::config::Limits;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -16,7 +17,7 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const PRI: &[u8; 3] = b"PRI";
 
@@ -122,6 +123,8 @@ where
     }
 
     async fn cleanup(&self) {
+        // From here on Pingora closes whatever waits for a request, a connection that was accepted just now as well.
+        sleep(LAST_WORDS).await;
         self.usual.proxy.http_cleanup().await;
         self.h2c.proxy.http_cleanup().await;
     }

@@ -1,39 +1,32 @@
 //! Where clients connect: plain and TLS listeners.
 
-use crate::config::{Listen, Settings, Tls, TrustAnchors};
+use super::certificates::{Certificates, Shown};
+use crate::config::{Listen, Settings, TrustAnchors};
 use pingora::listeners::tls::TlsSettings;
 use pingora::services::listening::Service;
-use pingora::tls::{
-    CertificateDer, ClientCertVerifier, RootCertStore, ServerConfig, WebPkiClientVerifier,
-    install_default_crypto_provider, load_certs_and_key_files,
-};
+use pingora::tls::{CertificateDer, ClientCertVerifier, RootCertStore, WebPkiClientVerifier};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 /// Adds the public listeners to a service.
-pub(super) fn add<A>(service: &mut Service<A>, listen: &[Listen]) -> Result<(), String> {
-    for Listen { addr, tls } in listen {
-        let Some(tls) = tls else {
+pub(super) fn add<A>(service: &mut Service<A>, listen: &[Listen], certificates: &Certificates) -> Result<(), String> {
+    for (index, Listen { addr, tls }) in listen.iter().enumerate() {
+        let Some(shown) = certificates.of(index) else {
             service.add_tcp(&addr.to_string());
             continue;
         };
-        let settings = tls_settings(tls).map_err(|error| format!("listen {addr}: tls: {error}"))?;
+        let tls = tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        let settings = tls_settings(shown, tls).map_err(|error| format!("listen {addr}: tls: {error}"))?;
         service.add_tls_with_settings(&addr.to_string(), None, settings);
     }
     Ok(())
 }
 
-/// What Pingora needs for TLS. It ends the program over a bad certificate, so all is tried here first.
-fn tls_settings(tls: &Tls) -> Result<TlsSettings, String> {
-    install_default_crypto_provider();
-    let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-    let Ok(Some((chain, private))) = load_certs_and_key_files(&cert, &key) else {
-        return Err(format!("{cert} and {key} cannot be loaded as a certificate chain and its private key"));
-    };
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private);
-    config.map_err(|error| format!("the key in {key} cannot be used with the certificate in {cert}: {error}"))?;
-    let mut settings = TlsSettings::intermediate(&cert, &key).map_err(|error| error.to_string())?;
-    if let Some(anchors) = &tls.client_ca {
+/// What Pingora needs for TLS. The certificate's files are ours to read, since they are read again with the config.
+fn tls_settings(shown: Arc<Shown>, client_ca: Option<&TrustAnchors>) -> Result<TlsSettings, String> {
+    let mut settings = TlsSettings::intermediate("", "").map_err(|error| error.to_string())?;
+    settings.set_cert_resolver(shown);
+    if let Some(anchors) = client_ca {
         let verifier = verifier(anchors).map_err(|error| format!("client_ca: {}: {error}", anchors.path.display()))?;
         settings.set_client_cert_verifier(verifier);
     }

@@ -3,10 +3,12 @@
 
 use crate::config::{Log, LogFormat};
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Libraries whose finer logs may show requests with their credentials: never below this level, whatever is asked for.
@@ -46,6 +48,7 @@ impl Dropped {
 /// Starts logging; `level` is a level or a list of directives such as `info,vidgate::upstream=debug`.
 pub fn start(log: &Log) -> Result<Logs, String> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
+    let (filter, handle) = reload::Layer::new(filter);
     let quiet = FilterFn::new(|metadata| {
         *metadata.level() <= Level::WARN || !TALKATIVE.iter().any(|library| metadata.target().starts_with(library))
     });
@@ -59,5 +62,21 @@ pub fn start(log: &Log) -> Result<Logs, String> {
         LogFormat::Text => registry.with(format).try_init(),
     };
     started.map_err(|error| error.to_string())?;
+    let change = move |level: &str| {
+        let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    };
+    // Logging can be started only once, and so is this set.
+    let _ = CHANGE.set(Box::new(change));
     Ok(Logs { dropped, _writer: writer })
+}
+
+type Change = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+
+/// Changes what is logged; there is one log, as there is one standard error.
+static CHANGE: OnceLock<Box<Change>> = OnceLock::new();
+
+/// Logs at another level from now on.
+pub(super) fn set_level(level: &str) -> Result<(), String> {
+    CHANGE.get().map_or(Ok(()), |change| change(level))
 }

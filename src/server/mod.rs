@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod balance;
+mod certificates;
 mod door;
 mod framing;
 mod front;
@@ -13,31 +14,44 @@ mod listeners;
 mod logs;
 mod metrics;
 mod passthrough;
+mod reload;
+mod snapshot;
 
 pub use listeners::pick_ports;
 pub use logs::{Logs, start as start_logs};
 
 use crate::config::Settings;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::GatewayError;
+use admin::Admin;
+use arc_swap::ArcSwap;
+use certificates::Certificates;
 use door::Door;
 use front::Front;
 use life::{Life, Signals};
 use metrics::Metrics;
-use passthrough::Services;
 use pingora::apps::http_app::HttpServer;
-use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server};
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{ExecutionPhase, RunArgs, Server};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
+use reload::Keeper;
+use snapshot::{Current, Snapshot};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::broadcast::error::RecvError;
 
 /// Tries of a passed-through request; a new one is made only when no connection came about.
 const MAX_TRIES: usize = 3;
 
 /// Idle connections to passed-through services that are kept.
 const POOL: usize = 1024;
+
+/// Where sockets are handed over unless the command line says otherwise.
+const UPGRADE_SOCK: &str = "vidgate-upgrade.sock";
+
+/// The bytes that the path of a socket has room for, with a zero at the end.
+const MAX_SOCK: usize = 108;
 
 /// Why the program did not start.
 #[derive(Debug, Error)]
@@ -48,33 +62,80 @@ pub enum StartError {
     Listener(String),
 }
 
+/// How the program was started, beside its settings.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// The config file, which is read again on a reload.
+    pub file: Option<PathBuf>,
+    /// Take the listening sockets over from a running program.
+    pub upgrade: bool,
+    /// Where sockets are handed over; default below the folder for temporary files.
+    pub upgrade_sock: Option<PathBuf>,
+}
+
 /// Serves until a signal says stop. Returns when everything in flight has been answered or has had its time.
 ///
 /// The logs come along so that their last lines are written when everything else is over.
-pub fn run(settings: &Settings, logs: Logs) -> Result<(), StartError> {
+pub fn run(settings: &Settings, logs: Logs, start: Start) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new(logs.dropped()));
-    let gateway = Arc::new(Gateway::observed(settings, &*metrics)?);
-    let services = Arc::new(Services::new(&settings.passthrough));
-    let life = Arc::new(Life::default());
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(settings));
+    let now: Current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings, &metrics)?));
+    let certificates =
+        Certificates::read(&settings.listen).map_err(|faults| StartError::Listener(faults.join("\n")))?;
+    let upgrade_sock = start.upgrade_sock.unwrap_or_else(|| std::env::temp_dir().join(UPGRADE_SOCK));
+    if start.upgrade {
+        check_sock(&upgrade_sock).map_err(StartError::Listener)?;
+    }
+    let options = Opt { upgrade: start.upgrade, ..Opt::default() };
+    let mut server = Server::new_with_opt_and_conf(options, server_conf(settings, &upgrade_sock));
     server.bootstrap();
 
-    let door = Door::new(&gateway, &services, &life, &metrics, settings.log.access)
-        .with_header_size(settings.limits.header_size);
+    let life = Arc::new(Life::default());
+    let door = Door::new(&now, &life, &metrics, settings.limits.header_size);
     let mut front = Service::new("videos".to_owned(), Front::new(&server.configuration, &door, &settings.limits));
-    listeners::add(&mut front, &settings.listen).map_err(StartError::Listener)?;
-
-    let upstreams: Vec<_> = services.background().into_iter().map(|task| server.add_service(task)).collect();
-    let warm = background_service("names", Names { gateway: Arc::clone(&gateway), life: Arc::clone(&life) });
-    server.add_service(warm).add_dependencies(&upstreams);
+    listeners::add(&mut front, &settings.listen, &certificates).map_err(StartError::Listener)?;
+    let (keeper, desk) = Keeper::new(settings.clone(), start.file, &now, certificates, &life, &metrics);
+    let keeper = server.add_service(background_service("config", keeper));
     if let Some(address) = settings.admin {
-        let app = HttpServer::new_app(admin::Admin::new(&gateway, &life, &metrics));
+        let app = HttpServer::new_app(Admin::new(&now, &desk, &life, &metrics));
         let mut admin = Service::new("admin".to_owned(), app);
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
     // The first request finds its upstreams resolved.
-    server.add_service(front).add_dependencies(&upstreams);
+    server.add_service(front).add_dependency(keeper);
+    announce(settings);
+    serve(server, settings, upgrade_sock, life);
+    Ok(())
+}
+
+/// Runs the server until it has ended, or nothing is left for it to do: Pingora itself waits for a fixed time.
+fn serve(server: Server, settings: &Settings, upgrade_sock: PathBuf, life: Arc<Life>) {
+    let mut phases = server.watch_execution_phase();
+    let signals = Signals::new(settings.drain, upgrade_sock, Arc::clone(&life));
+    // It ends with the process.
+    std::thread::spawn(move || server.run(RunArgs { shutdown_signal: Box::new(signals) }));
+    loop {
+        match phases.blocking_recv() {
+            // No new connections from now on, and those that are idle are closed.
+            Ok(ExecutionPhase::ShutdownGracePeriod) => return life.wait_for_the_last(settings.shutdown_timeout),
+            Ok(ExecutionPhase::ShutdownRuntimes | ExecutionPhase::Terminated) | Err(RecvError::Closed) => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+        }
+    }
+}
+
+/// Pingora panics where no socket can be made.
+fn check_sock(path: &Path) -> Result<(), String> {
+    let is_folder = path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.is_dir());
+    match path.as_os_str().len() < MAX_SOCK && is_folder {
+        true => Ok(()),
+        false => {
+            Err(format!("no socket can be made at {}: the folder is missing or the path too long", path.display()))
+        }
+    }
+}
+
+fn announce(settings: &Settings) {
     for listen in &settings.listen {
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         tracing::info!(address = %listen.addr, scheme, "listening");
@@ -82,39 +143,17 @@ pub fn run(settings: &Settings, logs: Logs) -> Result<(), StartError> {
     if let Some(address) = settings.admin {
         tracing::info!(%address, "admin listener");
     }
-    let signals = Signals::new(settings.drain, settings.shutdown_timeout, life);
-    server.run(RunArgs { shutdown_signal: Box::new(signals) });
-    Ok(())
 }
 
-fn server_conf(settings: &Settings) -> ServerConf {
+fn server_conf(settings: &Settings, upgrade_sock: &Path) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     ServerConf {
         threads: settings.threads.unwrap_or(cores),
         max_retries: MAX_TRIES,
         upstream_keepalive_pool_size: POOL,
-        // The signal watch itself waits for what is in flight, and no longer than that takes.
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(1),
+        upgrade_sock: upgrade_sock.to_string_lossy().into_owned(),
+        // Longer than we wait for what is in flight: the end is ours to say.
+        grace_period_seconds: Some(settings.shutdown_timeout.as_secs().saturating_add(60)),
         ..ServerConf::default()
-    }
-}
-
-/// Resolves the providers' names before the first request needs them.
-struct Names {
-    gateway: Arc<Gateway>,
-    life: Arc<Life>,
-}
-
-/// Names that do not resolve must not hold up readiness for ever.
-const WARM_UP: Duration = Duration::from_secs(10);
-
-#[async_trait::async_trait]
-impl BackgroundService for Names {
-    async fn start(&self, _shutdown: pingora::server::ShutdownWatch) {
-        if tokio::time::timeout(WARM_UP, self.gateway.warm()).await.is_err() {
-            tracing::warn!("some providers' names are not resolved yet");
-        }
-        self.life.is_warm();
     }
 }

@@ -1,15 +1,17 @@
 //! Services behind the proxy: which one a request is for, and which of its upstreams is next.
 
-use super::balance::{CONNECT_TIMEOUT, Task, balancer};
+use super::balance::{CONNECT_TIMEOUT, balancer, prepare};
 use crate::config::{Passthrough, Upstream};
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, LoadBalancer};
 use pingora::protocols::ALPN;
 use pingora::protocols::l4::socket::SocketAddr;
-use pingora::services::background::GenBackgroundService;
 use pingora::upstreams::peer::HttpPeer;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Idle connections are closed before a service closes them (Node and uvicorn do after 5 s): a POST that meets a
 /// connection being closed is lost.
@@ -18,41 +20,59 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Upstreams that are looked at before none is said to be healthy.
 const MAX_LOOKS: usize = 256;
 
-/// All services, with the background tasks that keep them current.
+/// All services of a config.
 pub(super) struct Services {
     services: Vec<Arc<Service>>,
-    tasks: Mutex<Vec<Task>>,
 }
 
 /// One passthrough entry.
 pub(super) struct Service {
-    host: Option<String>,
-    path: String,
+    settings: Passthrough,
     /// Whether a client's key is asked for.
     pub auth: bool,
     balancer: Arc<LoadBalancer<RoundRobin>>,
+    /// Ends the task that keeps the upstreams current.
+    stop: ShutdownSender,
+    has_begun: AtomicBool,
 }
+
+/// Pingora's tasks end when `true` is sent here.
+type ShutdownSender = watch::Sender<bool>;
 
 impl Services {
     pub fn new(settings: &[Passthrough]) -> Services {
-        let mut services = Vec::with_capacity(settings.len());
-        let mut tasks = Vec::with_capacity(settings.len());
-        for entry in settings {
-            let task = GenBackgroundService::new(format!("passthrough {}", entry.path), Arc::new(balancer(entry)));
-            services.push(Arc::new(Service {
-                host: entry.host.clone(),
-                path: entry.path.clone(),
-                auth: entry.auth,
-                balancer: task.task(),
-            }));
-            tasks.push(task);
-        }
-        Services { services, tasks: Mutex::new(tasks) }
+        Services { services: settings.iter().map(|entry| Arc::new(Service::new(entry))).collect() }
     }
 
-    /// The tasks that resolve names and check health; handed out once.
-    pub fn background(&self) -> Vec<Task> {
-        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The services of new settings; one that did not change goes on as it is.
+    pub fn renewed(&self, settings: &[Passthrough]) -> Services {
+        let service = |entry: &Passthrough| {
+            let old = self.services.iter().find(|service| service.settings == *entry);
+            old.map_or_else(|| Arc::new(Service::new(entry)), Arc::clone)
+        };
+        Services { services: settings.iter().map(service).collect() }
+    }
+
+    /// Starts what keeps the upstreams current, where it does not run yet, once all of them have been looked up.
+    pub async fn begin(&self) {
+        let mut new = JoinSet::new();
+        for service in self.services.iter().filter(|service| !service.has_begun.swap(true, Ordering::AcqRel)) {
+            let service = Arc::clone(service);
+            new.spawn(async move {
+                prepare(&service.balancer).await;
+                let (balancer, stop) = (Arc::clone(&service.balancer), service.stop.subscribe());
+                tokio::spawn(async move { balancer.run(stop, None).await });
+            });
+        }
+        while new.join_next().await.is_some() {}
+    }
+
+    /// Ends the tasks of services that these have replaced. Requests that still use them know their upstreams.
+    pub fn end_those_not_in(&self, next: &Services) {
+        let is_gone = |service: &&Arc<Service>| !next.services.iter().any(|kept| Arc::ptr_eq(kept, service));
+        self.services.iter().filter(is_gone).for_each(|service| {
+            service.stop.send_replace(true);
+        });
     }
 
     pub fn is_empty(&self) -> bool {
@@ -63,19 +83,29 @@ impl Services {
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<&Arc<Service>> {
         let host = host.map(without_port);
         let is_candidate = |service: &&Arc<Service>| {
-            let fits_host = match (&service.host, host) {
+            let fits_host = match (&service.settings.host, host) {
                 (None, _) => true,
                 (Some(own), Some(host)) => own.eq_ignore_ascii_case(host),
                 (Some(_), None) => false,
             };
-            fits_host && is_below(path, &service.path)
+            fits_host && is_below(path, &service.settings.path)
         };
         let candidates = self.services.iter().filter(is_candidate);
-        candidates.max_by_key(|service| (service.host.is_some(), service.path.len()))
+        candidates.max_by_key(|service| (service.settings.host.is_some(), service.settings.path.len()))
     }
 }
 
 impl Service {
+    fn new(settings: &Passthrough) -> Service {
+        Service {
+            settings: settings.clone(),
+            auth: settings.auth,
+            balancer: Arc::new(balancer(settings)),
+            stop: watch::channel(false).0,
+            has_begun: AtomicBool::new(false),
+        }
+    }
+
     /// The next healthy upstream that was not tried for this request; `None` when there is none.
     pub fn next_peer(&self, is_upgrade: bool, tried: &[SocketAddr]) -> Option<HttpPeer> {
         let is_fit = |backend: &Backend, is_healthy: bool| is_healthy && !tried.contains(&backend.addr);

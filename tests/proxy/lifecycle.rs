@@ -2,6 +2,7 @@
 
 use crate::support::{Client, PATIENCE, Providers, Proxy, Upstream, get, send, wait_until};
 use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -43,11 +44,12 @@ fn a_request_in_flight_is_answered_before_the_program_ends() {
     let mut client = begin(&proxy, &upstream);
     proxy.signal("TERM");
     wait_until("the program drains", || proxy.log().contains("draining"));
-    // It waits for the request, well beyond the time of the drain.
+    // It waits for the request, well beyond the time of the drain, and takes no new one.
+    wait_until("the drain is over", || TcpStream::connect(proxy.address()).is_err());
+    assert!(TcpStream::connect(admin).is_err());
     let waited = Instant::now();
-    wait_until("the drain is over", || waited.elapsed() > Duration::from_millis(300));
+    wait_until("it goes on waiting", || waited.elapsed() > Duration::from_millis(500));
     assert_eq!(proxy.exit_code(), None);
-    assert_eq!(get(admin, "/readyz").status, 503);
     release.send(()).unwrap();
     assert_eq!(client.read(false).json()["status"], "queued");
     assert_eq!(wait_for_exit(&mut proxy), 0);
@@ -63,7 +65,8 @@ fn a_draining_program_still_serves_and_says_that_it_is_not_ready() {
     wait_until("it is not ready any more", || get(admin, "/readyz").status == 503);
     assert_eq!(get(admin, "/livez").status, 200);
     assert_eq!(get(admin, "/status").json()["draining"], true);
-    assert_eq!(get(proxy.address(), "/v1/videos/video_a00:openai").status, 200);
+    let answer = get(proxy.address(), "/v1/videos/video_a00:openai");
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "the client goes on elsewhere");
     // Whoever asks twice is in a hurry.
     proxy.signal("TERM");
     assert_eq!(wait_for_exit(&mut proxy), 0);

@@ -104,7 +104,6 @@ impl Metrics {
     }
 
     /// Counts a reading of changed settings.
-    #[allow(dead_code, reason = "settings are read once so far")]
     pub fn reloaded(&self, ok: bool) {
         let result = if ok { "ok" } else { "failed" };
         self.families.reloads.get_or_create(&Outcome { result }).inc();

@@ -4,7 +4,7 @@ use super::wait_until;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,11 @@ impl Proxy {
 
     /// The same with variables in its environment.
     pub fn start_with(config: &str, environment: &[(&str, &str)]) -> Proxy {
+        Proxy::launch(config, environment, &[])
+    }
+
+    /// The same with more arguments after `serve --config FILE`.
+    pub fn launch(config: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Proxy {
         let mut text = String::new();
         if !config.contains("\nlisten:") && !config.starts_with("listen:") {
             text.push_str("listen: 127.0.0.1:0\n");
@@ -39,6 +44,7 @@ impl Proxy {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vidgate"))
             .args(["serve", "--config"])
             .arg(&file)
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -56,6 +62,12 @@ impl Proxy {
     /// Where it listens (the first listener).
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its config file, for the tests that change it.
+    #[allow(dead_code)]
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Everything it has printed so far.
