@@ -291,6 +291,8 @@ mod tests {
             (ServiceInvalidResponse, 502, "upstream_invalid_response", "upstream_error"),
             (ServiceUnavailable, 503, "upstream_unavailable", "upstream_error"),
             (BadRequest, 400, "bad_request", "invalid_request_error"),
+            (HeaderTooLarge, 431, "header_too_large", "invalid_request_error"),
+            (RequestTimeout, 408, "request_timeout", "invalid_request_error"),
             (NotImplemented, 501, "not_implemented", "invalid_request_error"),
             (Internal, 500, "internal_error", "internal_error"),
         ];
