@@ -155,6 +155,7 @@ fn every_answer_is_as_described() {
         }
     }
     check_refusals(&document, &providers);
+    check_heads(&document, &providers);
     check_keys(&document, &providers);
     check_overload(&document, &providers);
     // The last: it takes the providers away.
@@ -192,6 +193,16 @@ fn check_refusals(document: &Document, providers: &Providers) {
             document.check(path, "head", &send(proxy.address(), "HEAD", target, &[]), target);
         }
     }
+}
+
+fn check_heads(document: &Document, providers: &Providers) {
+    let limits = "limits: {header_size: 4KiB, header_timeout: 200ms}\n";
+    let proxy = Proxy::start(&format!("{limits}{}", providers.config("")));
+    let large = send(proxy.address(), "GET", JOB, &[("x-large", &"x".repeat(5000))]);
+    document.check(VIDEO, "get", &large, "a large head");
+    let mut client = Client::connect(proxy.address());
+    client.write(format!("GET {JOB} HTTP/1.1\r\nHost: a").as_bytes());
+    document.check(VIDEO, "get", &client.read(false), "a slow head");
 }
 
 fn check_keys(document: &Document, providers: &Providers) {
