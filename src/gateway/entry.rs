@@ -1,6 +1,7 @@
 //! One configured provider: its row, its address, its credentials, its limits.
 
-use super::poll::{Breaker, Holder, Holds};
+use super::breaker::Breaker;
+use super::holds::{Holder, Holds};
 use super::{GatewayError, Observer, Watch};
 use crate::config::{BaseAddress, Credentials, Poll as PollSettings, ProviderEntry};
 use crate::providers::{BaseUrl, Call, Job, Provider};

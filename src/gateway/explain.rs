@@ -1,7 +1,8 @@
 //! What would happen for an id, without doing it.
 
+use super::Gateway;
 use super::entry::Means;
-use super::{Gateway, invalid_id};
+use super::intercept::invalid_id;
 use crate::upstream::Authenticator;
 use crate::video::{ApiError, VideoId};
 use std::fmt;

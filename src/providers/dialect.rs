@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// A wait above this is a mistake of the provider's.
-const LONGEST_WAIT: f64 = 24.0 * 3600.0;
+const LONGEST_WAIT: f64 = 31.0 * 24.0 * 3600.0;
 
 /// `{"error": {…} | "…"}`, `{"message"}`, `{"detail"}`, `{"title"}`, `{"code"}`: OpenAI, Azure, Google, Runway, Replicate and kin.
 #[derive(Deserialize, Default)]

@@ -1,8 +1,9 @@
 //! One poll at the provider: with which credentials, which calls, and what the reply means.
 
-use super::{Holder, Record, SHORT_WAIT};
+use super::{Record, SHORT_WAIT};
 use crate::config::BaseAddress;
 use crate::gateway::entry::{Entry, Means};
+use crate::gateway::holds::Holder;
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;

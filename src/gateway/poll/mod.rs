@@ -5,21 +5,19 @@
 //!                                                        └── failed: what is known stands in
 //! ```
 
-mod breaker;
 mod cache;
 mod exchange;
-mod holds;
 mod records;
 #[cfg(test)]
 mod simulation;
 
-pub(super) use breaker::{Breaker, Verdict};
 pub(super) use cache::{Kept, Known, PollCache};
 pub(super) use exchange::Poll;
-pub(super) use holds::{Holder, Holds};
 pub(super) use records::{JobKey, Record};
 
 use super::Exchanged;
+use super::breaker::Verdict;
+use super::holds::Holder;
 use super::text::VideoText;
 use crate::config::PollCache as CacheSettings;
 use crate::upstream::Client;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const PARTS: u32 = 10;
 
 /// One breaker per provider entry.
-pub(in crate::gateway) struct Breaker {
+pub(super) struct Breaker {
     settings: Option<Settings>,
     state: Mutex<State>,
 }
@@ -45,7 +45,7 @@ struct Part {
 
 /// What the breaker says before an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::gateway) enum Verdict {
+pub(super) enum Verdict {
     Go,
     /// Not now; ask again after this.
     Wait(Duration),
