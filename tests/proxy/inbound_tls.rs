@@ -205,8 +205,8 @@ fn bad_files_are_named_at_start() {
         (entry("127.0.0.1:0", missing, &key, None), "cannot read /nowhere/cert.pem"),
         (entry("127.0.0.1:0", &key, &key, None), "listen.tls.cert"),
         (entry("127.0.0.1:0", &cert, &cert, None), "listen.tls.key"),
-        (entry("127.0.0.1:0", &cert, &other_key, None), "cannot be used with the certificate"),
-        (entry("127.0.0.1:0", &broken, &key, None), "cannot be used with the certificate"),
+        (entry("127.0.0.1:0", &cert, &other_key, None), "do not fit"),
+        (entry("127.0.0.1:0", &broken, &key, None), "do not fit"),
         (entry("127.0.0.1:0", &cert, &key, Some(&broken)), "client_ca"),
         (entry("127.0.0.1:0", &cert, &key, Some(&key)), "listen.tls.client_ca"),
     ];
