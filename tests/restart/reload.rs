@@ -83,7 +83,7 @@ fn no_request_fails_or_sees_two_configs_while_the_config_is_reloaded() {
             assert_eq!((answer.status, answer.json()["generation"].as_u64()), (200, Some(good + 1)));
         }
         wait_for(admin, good, bad);
-        let end = started + Duration::from_millis(500 * (round + 1));
+        let end = started + Duration::from_millis(1500 * (round + 1));
         wait_until("there was some load", || load.sent() > begun + 50 && Instant::now() > end);
     }
     let (sent, failures) = load.stop();
