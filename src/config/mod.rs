@@ -18,20 +18,16 @@ mod listen;
 mod passthrough;
 mod pem;
 mod providers;
-#[cfg(test)]
-mod right;
 mod secret;
 mod section;
 mod settings;
 #[cfg(test)]
-mod shipped;
-#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod units;
 mod words;
-#[cfg(test)]
-mod wrong;
 mod yaml;
 
 pub use address::BaseAddress;

@@ -1,11 +1,11 @@
 //! The config that comes with the program, held against what the reader asks for.
 
-use super::settings::{Settings, read};
-use super::testing::{KINDS, World, world};
-use super::tree::Reading;
+use crate::config::settings::{Settings, read};
+use crate::config::testing::{KINDS, World, world};
+use crate::config::tree::Reading;
 use std::collections::BTreeSet;
 
-const REFERENCE: &str = include_str!("../../conf/vidgate.yaml");
+const REFERENCE: &str = include_str!("../../../conf/vidgate.yaml");
 
 /// Touches every part of the reader.
 const EVERYTHING: &str = "
@@ -85,9 +85,9 @@ fn the_commented_examples_load_too() {
 fn the_examples_load() {
     let mut world = world().variable("GOOGLE_APPLICATION_CREDENTIALS", "/google.json");
     let texts = [
-        include_str!("../../conf/examples/all-providers.yaml"),
-        include_str!("../../conf/examples/passthrough.yaml"),
-        include_str!("../../conf/examples/client-keys.yaml"),
+        include_str!("../../../conf/examples/all-providers.yaml"),
+        include_str!("../../../conf/examples/passthrough.yaml"),
+        include_str!("../../../conf/examples/client-keys.yaml"),
     ];
     for name in texts.iter().flat_map(|text| text.split("${").skip(1)).filter_map(|rest| rest.split('}').next()) {
         if name != "GOOGLE_APPLICATION_CREDENTIALS" {

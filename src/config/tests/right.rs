@@ -1,7 +1,7 @@
 //! Right configs, and the settings that come out of them.
 
-use super::testing::{GOOGLE_KEY, parse};
-use super::*;
+use crate::config::testing::{GOOGLE_KEY, parse};
+use crate::config::*;
 use crate::providers::Scheme;
 use std::time::Duration;
 
