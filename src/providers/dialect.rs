@@ -135,16 +135,7 @@ fn own(text: Option<Cow<'_, str>>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
-
-    fn reply(status: u16, body: &'static str) -> Reply {
-        Reply {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: body.into(),
-            received_at: 1_445_412_450,
-        }
-    }
+    use crate::providers::testing::reply;
 
     #[test]
     fn the_usual_shapes_are_read() {

@@ -247,12 +247,7 @@ pub fn moderation<'a>(message: &Cow<'a, str>) -> Option<ContentFilter<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, StatusCode};
-
-    fn reply(status: u16, body: &str) -> Reply {
-        let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: HeaderMap::new(), body: body.to_owned().into(), received_at: 1_760_000_000 }
-    }
+    use crate::providers::testing::reply;
 
     #[test]
     fn a_long_inline_video_is_borrowed_from_the_answer() {

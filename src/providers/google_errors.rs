@@ -108,12 +108,7 @@ fn known_text(status: u16, message: &str) -> Option<ErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, StatusCode};
-
-    fn reply(status: u16, body: &str) -> Reply {
-        let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: HeaderMap::new(), body: body.to_owned().into(), received_at: 1_760_000_000 }
-    }
+    use crate::providers::testing::reply;
 
     #[test]
     fn reasons_tell_a_refused_credential_from_an_unknown_job() {

@@ -18,6 +18,8 @@ mod runware;
 mod runway;
 mod states;
 mod step;
+#[cfg(test)]
+mod testing;
 mod vertex;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! Headers and framing: what clients get, and what providers get.
 
-use crate::support::{Client, Providers, Proxy, Request, Response, Upstream, get, send};
+use crate::support::{Client, Providers, Proxy, Request, Response, Upstream, entries, get, send};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -354,15 +354,9 @@ const CLIENT_HEADERS: &[(&str, &str)] = &[
 #[test]
 fn a_provider_gets_only_what_its_api_needs() {
     let upstream = Upstream::json(200, r#"{"status":"queued"}"#);
-    let mut config = String::from("providers:\n");
-    for kind in KINDS {
-        let key = if kind.name == "vertex" { "access_token" } else { "api_key" };
-        let (name, address) = (kind.name, upstream.address());
-        config.push_str(&format!(
-            "  {name}: {{base_url: \"http://{address}/{name}/v1\", credentials: {{{key}: our-key}}, \
-             headers: {{X-Extra: \"{name}-1\", User-Agent: mine}}}}\n"
-        ));
-    }
+    let base_url = |kind: &str| format!("http://{}/{kind}/v1", upstream.address());
+    let extra = |kind: &str| format!("headers: {{X-Extra: \"{kind}-1\", User-Agent: mine}}");
+    let mut config = entries(base_url, "our-key", extra);
     config.push_str(&format!("  plain: {{kind: openai, base_url: \"http://{}/plain\"}}\n", upstream.address()));
     let proxy = Proxy::start(&config);
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -1,6 +1,6 @@
 //! `{job}:{provider}`: how ids are read, and that no id leads anywhere but to its job.
 
-use crate::support::{Client, Providers, Proxy, Response, Upstream, get, send};
+use crate::support::{Client, Providers, Proxy, Response, Upstream, entries, get, send};
 use vidgate::sandbox::KINDS;
 
 const GEMINI: &str = "models/veo-3.1-generate-preview/operations/k4w9s1tqzm00";
@@ -371,15 +371,8 @@ const HOSTILE: &[&[u8]] = &[
 /// One proxy for all kinds, each at a path of its own of one recording upstream.
 fn recorded() -> (Upstream, Proxy) {
     let upstream = Upstream::json(200, r#"{"status":"queued"}"#);
-    let mut config = String::from("providers:\n");
-    for kind in KINDS {
-        let key = if kind.name == "vertex" { "access_token" } else { "api_key" };
-        let (name, address) = (kind.name, upstream.address());
-        config.push_str(&format!(
-            "  {name}: {{base_url: \"http://{address}/{name}/v1\", credentials: {{{key}: k-123456}}, retries: 0, poll: {{cache: false}}}}\n"
-        ));
-    }
-    let proxy = Proxy::start(&config);
+    let base_url = |kind: &str| format!("http://{}/{kind}/v1", upstream.address());
+    let proxy = Proxy::start(&entries(base_url, "k-123456", |_| "retries: 0, poll: {cache: false}".into()));
     (upstream, proxy)
 }
 

@@ -7,7 +7,7 @@ mod upstream;
 
 pub use client::{Client, Response, get, send};
 pub use proxy::{Proxy, run, temporary};
-pub use sandbox::Providers;
+pub use sandbox::{Providers, entries};
 pub use upstream::{Request, Upstream};
 
 use std::time::{Duration, Instant};

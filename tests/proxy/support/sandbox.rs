@@ -25,14 +25,21 @@ impl Providers {
 
     /// The `providers` section for every kind; `more` is added to each entry (`retries: 0, timeout: 2s`).
     pub fn config(&self, more: &str) -> String {
-        let mut text = String::from("providers:\n");
-        let more = if more.is_empty() { String::new() } else { format!(", {more}") };
-        for kind in KINDS {
-            let key = if kind.name == "vertex" { "access_token" } else { "api_key" };
-            let base = self.sandbox.base_url(kind.name);
-            writeln!(text, "  {}: {{base_url: \"{base}\", credentials: {{{key}: test-key-123}}{more}}}", kind.name)
-                .unwrap();
-        }
-        text
+        entries(|kind| self.sandbox.base_url(kind), "test-key-123", |_| more.to_owned())
     }
+}
+
+/// A `providers` section with an entry for every kind: at the address that `base_url` gives it, with this key, and with
+/// what `more` says for it (`retries: 0`).
+pub fn entries(base_url: impl Fn(&str) -> String, key: &str, more: impl Fn(&str) -> String) -> String {
+    let mut text = String::from("providers:\n");
+    for kind in KINDS {
+        let (name, base, mut more) = (kind.name, base_url(kind.name), more(kind.name));
+        if !more.is_empty() {
+            more.insert_str(0, ", ");
+        }
+        let form = if name == "vertex" { "access_token" } else { "api_key" };
+        writeln!(text, "  {name}: {{base_url: \"{base}\", credentials: {{{form}: {key}}}{more}}}").unwrap();
+    }
+    text
 }
