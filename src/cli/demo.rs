@@ -43,12 +43,14 @@ fn config(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, std::fmt::
     let listen = arguments.listen;
     let admin = arguments.admin.map_or("null".to_owned(), |address| address.to_string());
     let mut text = format!("listen: {listen}\nadmin: {admin}\nlog: {{level: info, format: text}}\nproviders:\n");
+    let content =
+        format!("content: {{storage_url: \"{}\", allow_hosts: [\"{}\"]}}", sandbox.storage_url(), sandbox.address());
     for row in simulated() {
         let (kind, base_url) = (row.kind, sandbox.base_url(row.kind));
         let key = row.credentials.iter().find_map(one_key).unwrap_or("api_key");
         writeln!(
             text,
-            "  {kind}: {{base_url: \"{base_url}\", credentials: {{{key}: {KEY}}}, poll: {{interval: 1s}}}}"
+            "  {kind}: {{base_url: \"{base_url}\", credentials: {{{key}: {KEY}}}, poll: {{interval: 1s}}, {content}}}"
         )?;
     }
     Ok(text)

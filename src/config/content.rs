@@ -1,6 +1,7 @@
 //! How a provider is polled, spared when it fails, and its videos fetched.
 
-use super::passthrough::is_host;
+use super::address::BaseAddress;
+use super::passthrough::{base_address, is_host};
 use super::section::Section;
 use super::tree::Value;
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub struct Content {
     pub allow_hosts: Vec<String>,
     /// How long the source may send nothing; default 30 s.
     pub idle_timeout: Duration,
+    /// Where `gs:` and `s3:` objects are fetched instead of at Google's and Amazon's own hosts: an emulator, a private
+    /// endpoint, a server that speaks the same API.
+    pub storage_url: Option<BaseAddress>,
 }
 
 /// Who carries the bytes.
@@ -85,18 +89,33 @@ pub(super) fn breaker(parent: &mut Section) -> Option<Breaker> {
 
 /// Reads `content`.
 pub(super) fn content(parent: &mut Section) -> Content {
-    let mut content =
-        Content { mode: ContentMode::Stream, allow_hosts: Vec::new(), idle_timeout: Duration::from_secs(30) };
+    let mut content = Content {
+        mode: ContentMode::Stream,
+        allow_hosts: Vec::new(),
+        idle_timeout: Duration::from_secs(30),
+        storage_url: None,
+    };
     if let Some(value) = parent.take("content") {
         value.section(|section| {
             content.mode = section.or("mode", content.mode, |value| value.word(MODES));
             content.allow_hosts = section.or("allow_hosts", Vec::new(), |value| {
                 Some(value.list("a list of hosts")?.iter().filter_map(allowed_host).collect())
             });
+            content.storage_url = section.optional("storage_url", storage_url);
             content.idle_timeout = section.or("idle_timeout", content.idle_timeout, Value::time_above_zero);
         });
     }
     content
+}
+
+/// Credentials go there, so it is held to what a `base_url` is.
+fn storage_url(value: &Value) -> Option<BaseAddress> {
+    let address = base_address(value, "https://storage.example.com")?;
+    if !address.tls && !address.is_loopback() {
+        value.fault("expected https://, found http:// to another machine, where credentials would go in the clear");
+        return None;
+    }
+    Some(address)
 }
 
 /// `host`, `host:port` or `.suffix`.

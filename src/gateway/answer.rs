@@ -4,7 +4,10 @@ use super::poll::{How, Told};
 use super::text::{Ready, Spelling};
 use crate::video::{ApiError, CacheDebug, Envelope, ErrorKind, ExtraFields};
 use bytes::Bytes;
-use http::header::{AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -70,12 +73,31 @@ impl Answer {
             headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
         }
         match error.kind {
+            ErrorKind::VideoNotReady => {
+                headers.push((POLL_AFTER, HeaderValue::from(millis(error.retry_after.unwrap_or_default()))));
+            }
             ErrorKind::MethodNotAllowed => headers.push((ALLOW, HeaderValue::from_static("GET, HEAD"))),
             ErrorKind::InvalidApiKey => headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => {}
         }
         let body = serde_json::to_vec(&Envelope::new(error, request_id, provider)).unwrap_or_default();
         Answer { status: error.status(), headers, body: vec![body.into()] }
+    }
+
+    /// A status and headers alone: a redirect, or 304.
+    pub fn empty(status: StatusCode, request_id: &str, more: Vec<(HeaderName, HeaderValue)>) -> Answer {
+        let mut headers = common_headers(request_id);
+        headers.extend(more);
+        Answer { status, headers, body: Vec::new() }
+    }
+
+    /// The headers of an answer with the bytes of a video, besides those that say what it is.
+    pub fn headers_of_bytes(request_id: &str, how: How) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = common_headers(request_id);
+        headers.push((X_VIDGATE_CACHE, HeaderValue::from_static(how.as_str())));
+        // What a source calls a video must not be taken for a page.
+        headers.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        headers
     }
 
     /// Bytes of the body.

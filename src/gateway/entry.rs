@@ -3,9 +3,9 @@
 use super::breaker::Breaker;
 use super::holds::{Holder, Holds};
 use super::{GatewayError, Observer, Watch};
-use crate::config::{BaseAddress, Credentials, Poll as PollSettings, ProviderEntry};
+use crate::config::{BaseAddress, Content, Credentials, Poll as PollSettings, ProviderEntry};
 use crate::providers::{BaseUrl, Call, Job, Provider};
-use crate::upstream::{Authenticator, Endpoint, Header, Limits, Outgoing, Trust};
+use crate::upstream::{Authenticator, Endpoint, Header, Limits, Outgoing, Reach, Trust};
 use crate::video::{ApiError, ErrorKind};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue};
@@ -43,7 +43,10 @@ pub(super) struct Entry {
     /// Answers whose state word nobody knew.
     pub unknown_states: AtomicU64,
     pub watch: Arc<dyn Watch>,
+    pub content: Content,
     place: Place,
+    /// Where files come from: the API itself, and the hosts of result links.
+    downloads: Mutex<HashMap<(BaseAddress, Reach), Arc<Endpoint>>>,
     headers: Vec<Header>,
     connect_timeout: Duration,
     trust: Trust,
@@ -140,7 +143,9 @@ impl Entry {
             holds: Holds::default(),
             poll: settings.poll.clone(),
             unknown_states: AtomicU64::new(0),
+            content: settings.content.clone(),
             place,
+            downloads: Mutex::default(),
             headers: own_headers(settings).map_err(|why| fault("headers", why))?,
             connect_timeout: settings.connect_timeout,
             trust,
@@ -225,6 +230,36 @@ impl Entry {
             known.insert(base, Arc::clone(&endpoint));
         }
         Ok(endpoint)
+    }
+
+    /// Where files of this address come from, from within this reach only.
+    pub fn download_endpoint(&self, address: &BaseAddress, reach: Reach) -> Result<Arc<Endpoint>, ApiError> {
+        let key = (BaseAddress { path: String::new(), ..address.clone() }, reach);
+        let mut known = self.downloads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = known.get(&key) {
+            return Ok(Arc::clone(endpoint));
+        }
+        let endpoint = Endpoint::for_downloads(key.0.clone(), self.connect_timeout, self.trust.clone(), reach)
+            .ok_or_else(|| {
+                ApiError::because(ErrorKind::UpstreamInvalidResponse, "A result link of {p} has no host.")
+            })?;
+        // Whoever names more hosts than that has each of them resolved anew.
+        if known.len() < MAX_PLACES {
+            known.insert(key, Arc::clone(&endpoint));
+        }
+        Ok(endpoint)
+    }
+
+    /// The headers for a file of the API's own: any type of content, otherwise those of every call.
+    pub fn file_headers(&self) -> impl Iterator<Item = Header> {
+        let accepts = (ACCEPT, HeaderValue::from_static("*/*"));
+        self.headers.iter().filter(|(name, _)| *name != ACCEPT).cloned().chain([accepts])
+    }
+
+    /// The headers for a file of somebody else's, who learns nothing of the settings.
+    pub fn foreign_headers() -> impl Iterator<Item = Header> {
+        let headers = [(ACCEPT, "*/*"), (ACCEPT_ENCODING, "identity"), (USER_AGENT, OUR_NAME)];
+        headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)))
     }
 
     /// The call with every header that the API needs, and no other.

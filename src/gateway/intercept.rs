@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::answer::Answer;
 use super::caller::{self, Caller};
+use super::content::{self, Served};
 use super::entry::Entry;
 use super::outcome::{Answered, NotOurs, Outcome};
 use crate::config::BareIds;
@@ -20,7 +21,8 @@ const PREFIX: &[u8] = b"/v1/videos/";
 /// A request for a video, as far as its path says.
 enum Asked {
     Video(VideoId),
-    Content(VideoId),
+    /// The bytes of one of its videos, with the query that says which.
+    Content(VideoId, String),
     Invalid(InvalidId),
     /// One segment without a provider, where the settings refuse such ids.
     NoProvider,
@@ -29,7 +31,7 @@ enum Asked {
 impl Asked {
     fn id(&self) -> Option<&VideoId> {
         match self {
-            Asked::Video(id) | Asked::Content(id) => Some(id),
+            Asked::Video(id) | Asked::Content(id, _) => Some(id),
             Asked::Invalid(_) | Asked::NoProvider => None,
         }
     }
@@ -57,19 +59,40 @@ impl Gateway {
             provider: entry.map(|entry| Arc::clone(&entry.name)),
             ..Answered::default()
         };
-        let result = match permit {
-            Some(_) => self.answer_or_count(asked, entry, &caller, &mut answered).await,
+        let is_head = *method == Method::HEAD;
+        let result = match &permit {
+            Some(_) => self.answer_or_count(asked, is_head, entry, &caller, &mut answered).await,
             None => Err(ApiError::new(ErrorKind::Overloaded)),
         };
-        let answer = result.unwrap_or_else(|error| {
+        let served = result.unwrap_or_else(|error| {
             answered.fail(&error);
-            Answer::error(&error, &caller.request_id, answered.provider.as_deref())
+            Served::Answer(Answer::error(&error, &caller.request_id, answered.provider.as_deref()))
         });
         answered.took = started.elapsed();
-        answered.status = answer.status.as_u16();
-        answered.bytes = answer.len();
-        entry.map_or(&self.watch, |entry| &entry.watch).answered(&answered);
-        answer.write(session).await?;
+        let watch = entry.map_or(&self.watch, |entry| &entry.watch);
+        match served {
+            Served::Answer(answer) => {
+                answered.status = answer.status.as_u16();
+                answered.bytes = answer.len() as u64;
+                watch.answered(&answered);
+                answer.write(session).await?;
+            }
+            Served::File(sending) => {
+                answered.status = sending.status.as_u16();
+                answered.is_file = true;
+                let sent = sending.write(session).await;
+                if let Ok(sent) = &sent {
+                    answered.bytes = sent.bytes;
+                    sent.broken.iter().for_each(|error| answered.fail(error));
+                }
+                watch.answered(&answered);
+                if let Some(error) = sent?.broken {
+                    let why = error.message(answered.provider.as_deref());
+                    tracing::warn!(provider = answered.provider.as_deref(), request_id = answered.request_id, why);
+                    return Err(content::cut_off(&error));
+                }
+            }
+        }
         Ok(Outcome::Answered(answered))
     }
 
@@ -78,7 +101,7 @@ impl Gateway {
         let request_id = caller::request_id(&session.req_header().headers);
         let answer = Answer::error(&error, &request_id, None);
         let mut answered =
-            Answered { status: answer.status.as_u16(), bytes: answer.len(), request_id, ..Answered::default() };
+            Answered { status: answer.status.as_u16(), bytes: answer.len() as u64, request_id, ..Answered::default() };
         answered.fail(&error);
         answer.write(session).await?;
         Ok(Outcome::Answered(answered))
@@ -86,12 +109,13 @@ impl Gateway {
 
     /// What the path asks for; `None` when it is not ours.
     fn asked(&self, path_and_query: &[u8]) -> Option<Asked> {
-        let path = path_and_query.split(|b| *b == b'?').next()?;
+        let mut parts = path_and_query.splitn(2, |b| *b == b'?');
+        let (path, query) = (parts.next()?, parts.next().unwrap_or_default());
         let rest = path.strip_prefix(PREFIX)?;
         let Ok(rest) = std::str::from_utf8(rest) else { return Some(Asked::Invalid(InvalidId::Encoding)) };
         match Target::parse(rest) {
             Ok(Target::Video(id)) => Some(Asked::Video(id)),
-            Ok(Target::Content(id)) => Some(Asked::Content(id)),
+            Ok(Target::Content(id)) => Some(Asked::Content(id, String::from_utf8_lossy(query).into_owned())),
             Ok(Target::Bare(job)) => match &self.bare_ids {
                 BareIds::Passthrough => None,
                 BareIds::Reject => Some(Asked::NoProvider),
@@ -108,14 +132,15 @@ impl Gateway {
     async fn answer_or_count(
         &self,
         asked: Asked,
+        is_head: bool,
         entry: Option<&Arc<Entry>>,
         caller: &Caller<'_>,
         answered: &mut Answered,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Served, ApiError> {
         if !self.rates.exempt_hits {
             self.rates.count(caller.address)?;
         }
-        match self.answer_for(asked, entry, caller, answered).await {
+        match self.answer_for(asked, is_head, entry, caller, answered).await {
             // An error that came before any look into the cache was not counted yet.
             Err(error) if self.rates.exempt_hits && answered.upstream.is_none() => {
                 Err(self.rates.count(caller.address).err().unwrap_or(error))
@@ -136,11 +161,11 @@ impl Gateway {
     async fn answer_for(
         &self,
         asked: Asked,
+        is_head: bool,
         entry: Option<&Arc<Entry>>,
         caller: &Caller<'_>,
         answered: &mut Answered,
-    ) -> Result<Answer, ApiError> {
-        let is_content = matches!(asked, Asked::Content(_));
+    ) -> Result<Served, ApiError> {
         // Where Authorization is the provider's, a key of ours is never looked for there.
         let authorization_is_ours = entry.is_none_or(|entry| !entry.forwards());
         let key = self.keys.check(caller.headers, entry.map(|entry| &*entry.name), authorization_is_ours)?;
@@ -148,19 +173,21 @@ impl Gateway {
         if !self.rates.exempt_hits {
             self.keys.count(answered.key.as_deref())?;
         }
-        let id = match asked {
-            Asked::Video(id) | Asked::Content(id) => id,
+        let (id, query) = match asked {
+            Asked::Video(id) => (id, None),
+            Asked::Content(id, query) => (id, Some(query)),
             Asked::Invalid(why) => return Err(invalid_id(&format!("The video id is malformed: {why}."))),
             Asked::NoProvider => return Err(invalid_id("The video id names no provider.")),
         };
         let name = entry.map(|entry| entry.row.job.unfold(id.job())).unwrap_or_default();
         let (entry, job) = self.entry_and_job(&id, &name)?;
-        if is_content {
-            self.count_late(caller, answered.key.as_deref())?;
-            let detail = "This version does not serve the bytes of videos yet.";
-            return Err(ApiError::because(ErrorKind::NotImplemented, detail));
+        match query {
+            None => self.retrieve(entry, &id, &job, caller, answered).await.map(Served::Answer),
+            Some(query) => {
+                self.count_late(caller, answered.key.as_deref())?;
+                self.content(&query, is_head, entry, &job, caller, answered).await
+            }
         }
-        self.retrieve(entry, &id, &job, caller, answered).await
     }
 
     /// The provider that an id names, and its job by the provider's own name, checked.

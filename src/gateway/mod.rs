@@ -10,9 +10,11 @@ mod answer;
 mod breaker;
 mod caller;
 mod client;
+mod content;
 mod entry;
 mod explain;
 mod holds;
+mod inline;
 mod intercept;
 mod keys;
 mod observe;
@@ -38,6 +40,7 @@ use crate::config::{BareIds, ProviderEntry, Settings};
 use crate::upstream::TrustError;
 use crate::video::ApiError;
 use client::Trusted;
+use content::Measures;
 use entry::Entry;
 use http::HeaderName;
 use keys::ClientKeys;
@@ -53,6 +56,7 @@ use thiserror::Error;
 /// Answers requests for videos; everything else is left alone. One for the process, shared by all requests.
 pub struct Gateway {
     polling: Arc<Polling>,
+    measures: Arc<Measures>,
     entries: BTreeMap<String, Arc<Entry>>,
     /// Counts requests without a provider.
     watch: Arc<dyn Watch>,
@@ -88,6 +92,7 @@ impl Drop for Permit {
 /// What a gateway that takes the place of another has from it.
 struct Kept {
     polling: Arc<Polling>,
+    measures: Arc<Measures>,
     keys: ClientKeys,
     rates: Rates,
     in_house: Arc<AtomicUsize>,
@@ -104,6 +109,7 @@ impl Gateway {
         let make = |provider: &ProviderEntry| Ok(Arc::new(Entry::new(provider, observer)?));
         let kept = Kept {
             polling: Arc::new(Polling::new(&settings.poll_cache)),
+            measures: Arc::default(),
             keys: ClientKeys::new(&settings.client_auth),
             rates: Rates::new(&settings.client_rate),
             in_house: Arc::default(),
@@ -120,6 +126,7 @@ impl Gateway {
         };
         let kept = Kept {
             polling: Arc::clone(&self.polling),
+            measures: Arc::clone(&self.measures),
             keys: self.keys.renewed(&settings.client_auth),
             rates: self.rates.renewed(&settings.client_rate),
             in_house: Arc::clone(&self.in_house),
@@ -140,6 +147,7 @@ impl Gateway {
         Ok(Gateway {
             watch: observer.watch(None),
             polling: kept.polling,
+            measures: kept.measures,
             entries,
             keys: kept.keys,
             rates: kept.rates,

@@ -27,8 +27,10 @@ pub enum NotOurs {
 pub struct Answered {
     /// HTTP status.
     pub status: u16,
-    /// Bytes of the body.
-    pub bytes: usize,
+    /// Bytes of the body, of a file those that were sent.
+    pub bytes: u64,
+    /// The answer is the file itself, or a part of it.
+    pub is_file: bool,
     pub request_id: String,
     /// The configured name of the provider, once it was known.
     pub provider: Option<Arc<str>>,

@@ -1,6 +1,7 @@
 //! Keeps secrets out of what clients read, even where a provider repeats them.
 
 use crate::video::{ApiError, Media, Source, Video, without_query};
+use http::HeaderValue;
 use std::borrow::Cow;
 
 /// Shorter secrets are not looked for: they would eat ordinary words.
@@ -19,6 +20,14 @@ impl Redactor {
         // The longest first, so that a secret inside another leaves nothing of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Redactor { secrets }
+    }
+
+    /// For a provider that is asked with the client's own credential.
+    pub fn of_client(authorization: Option<&HeaderValue>, more: impl IntoIterator<Item = String>) -> Redactor {
+        let text =
+            authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default();
+        let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
+        Redactor::new([text, token].into_iter().chain(more))
     }
 
     /// A provider's text without our secrets and without the queries of links, which may be signed.

@@ -56,7 +56,7 @@ impl Gateway {
         (wants("x-bf-send-back-raw-request"), wants("x-bf-send-back-raw-response"))
     }
 
-    fn poll(
+    pub(super) fn poll(
         &self,
         entry: &Arc<Entry>,
         job: &Job<'_>,
@@ -73,6 +73,8 @@ impl Gateway {
             trace: caller.trace(),
             deadline: Instant::now() + entry.timeout,
             wants_raw,
+            anew: false,
+            wanted: None,
             #[cfg(test)]
             script: None,
         }
@@ -80,7 +82,7 @@ impl Gateway {
 }
 
 /// The client's own credential, for a provider that is asked with it.
-fn own_authorization<'a>(entry: &Entry, caller: &Caller<'a>) -> Result<Option<&'a HeaderValue>, ApiError> {
+pub(super) fn own_authorization<'a>(entry: &Entry, caller: &Caller<'a>) -> Result<Option<&'a HeaderValue>, ApiError> {
     if !entry.forwards() {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! A video as JSON, kept so that it can be answered under any spelling of its id without being written anew.
 
-use crate::video::{Source, Status, Video, VideoBody};
+use crate::video::{Media, Source, Status, Video, VideoBody};
 use bytes::Bytes;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -29,6 +29,28 @@ pub(super) struct VideoText {
     pub expires_at: Option<i64>,
     pub model: Option<String>,
     pub deployment: Option<String>,
+    /// Code and message of a job that failed.
+    pub error: Option<(String, String)>,
+    /// Where the bytes of each of its videos are.
+    pub results: Vec<Stored>,
+}
+
+/// One finished video.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub place: Place,
+    pub content_type: String,
+}
+
+/// Where the bytes of a video are.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// Behind a link that anybody can fetch.
+    Link(String),
+    /// Behind the provider's credentials, see [`Source::Guarded`].
+    Guarded(String),
+    /// In the JSON itself.
+    Inline,
 }
 
 /// How one client asks for a video.
@@ -57,7 +79,28 @@ impl VideoText {
             expires_at: video.expires_at,
             model: video.model.as_deref().map(str::to_owned),
             deployment: video.deployment.as_deref().map(str::to_owned),
+            error: video.error.as_ref().map(|error| (error.code.to_string(), error.message.to_string())),
+            results: video.videos.iter().map(Stored::of).collect(),
         }
+    }
+
+    /// The JSON string of base64 that is the video with this index, its closing quote included.
+    pub fn inline(&self, index: usize) -> Option<Bytes> {
+        // A quote inside a text has a backslash before it, so that this stands nowhere else.
+        const KEY: &[u8] = b"\"base64\":\"";
+        let is_inline = |stored: &&Stored| matches!(stored.place, Place::Inline);
+        let mut before = self.results.get(..index)?.iter().filter(is_inline).count();
+        for piece in &self.pieces {
+            let mut rest = piece.clone();
+            while let Some(at) = memchr::memmem::find(&rest, KEY) {
+                rest = rest.slice(at + KEY.len()..);
+                if before == 0 {
+                    return Some(rest);
+                }
+                before -= 1;
+            }
+        }
+        None
     }
 
     /// Bytes of the kept JSON.
@@ -94,6 +137,17 @@ impl VideoText {
         etag.push('"');
         // Hexadecimal digits and quotes can stand in a header.
         HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    }
+}
+
+impl Stored {
+    fn of(media: &Media<'_>) -> Stored {
+        let place = match &media.source {
+            Source::Link(link) => Place::Link(link.to_string()),
+            Source::Guarded(address) => Place::Guarded(address.to_string()),
+            Source::Base64(_) => Place::Inline,
+        };
+        Stored { place, content_type: media.content_type().to_owned() }
     }
 }
 
@@ -148,7 +202,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::Media;
 
     fn text(videos: Vec<Media<'_>>) -> VideoText {
         let mut video = Video::new(Status::Completed);
@@ -182,6 +235,21 @@ mod tests {
             ]
         );
         assert_eq!(spelled(&text, "say \"x\"\\")["id"], "say \"x\"\\");
+    }
+
+    #[test]
+    fn a_video_in_the_json_is_found_by_its_index() {
+        let text = text(vec![
+            Media::base64("AAAA"),
+            Media::from_link("https://cdn.test/b.mp4".into()).unwrap(),
+            Media::guarded("/a"),
+            Media::base64("BBBB").with_content_type(Some("x\"base64\":\"y".into())),
+            Media::base64("CCCC"),
+        ]);
+        for (index, want) in [(0, "AAAA\""), (3, "BBBB\""), (4, "CCCC\"")] {
+            assert!(text.inline(index).unwrap().starts_with(want.as_bytes()), "{index}");
+        }
+        assert_eq!(text.inline(5), None);
     }
 
     #[test]

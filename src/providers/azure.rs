@@ -7,7 +7,7 @@
 use super::job::{Job, JobRule, is_plain, segment_of};
 use super::states::{State, States};
 use super::wire::{Items, Number, Text, Time};
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step, openai};
+use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step, Variants, openai};
 use crate::video::{ApiError, ContentFilter, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -37,8 +37,11 @@ pub static AZURE: Provider = Provider {
     poll_interval: Duration::from_secs(20),
     // "Video assets are available for 24 hours after the job is created": the page of Sora 2.
     result_lifetime: Lifetime::FromCreation(Duration::from_secs(24 * 3600)),
-    link_hosts: &[],
+    // Results lie in the resource itself, or behind a redirect to Azure's storage.
+    link_hosts: &[".blob.core.windows.net"],
     own_links_need_credentials: true,
+    results_may_be_inline: false,
+    variants: Variants { names: &["thumbnail", "spritesheet"], path: variant },
     states: &[("video_…", openai::STATES), ("task_…", STATES)],
     request,
     read,
@@ -162,6 +165,15 @@ fn results<'a>(generations: Items<Generation<'a>>, reply: &Reply) -> Result<Vec<
         Ok(Media::guarded(format!("/video/generations/{id}/content/video?api-version=preview")))
     };
     generations.into_iter().map(media).collect()
+}
+
+/// Sora 1 has a thumbnail of each generation (<https://learn.microsoft.com/azure/ai-foundry/openai/video-generation-quickstart>).
+fn variant(path: &str, name: &str) -> Option<String> {
+    match path.strip_suffix("/content/video?api-version=preview") {
+        Some(generation) if name == "thumbnail" => Some(format!("{generation}/content/thumbnail?api-version=preview")),
+        Some(_) => None,
+        None => (openai::VARIANTS.path)(path, name),
+    }
 }
 
 fn tell_failure<'a>(video: &mut Video<'a>, reason: Cow<'a, str>, missing: Option<u64>) {

@@ -8,7 +8,7 @@ use super::google_errors::http_error;
 use super::interactions::{self, read_interaction};
 use super::job::{Job, JobRule, is_plain};
 use super::states::NO_WORDS;
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime, Video};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub static GEMINI: Provider = Provider {
     // Files answer with a redirect inside googleapis.com.
     link_hosts: &[".googleapis.com", ".googleusercontent.com"],
     own_links_need_credentials: true,
+    results_may_be_inline: true,
+    variants: NO_VARIANTS,
     states: &[("models/…", NO_WORDS), ("interactions/…", interactions::STATES)],
     request,
     read,

@@ -23,7 +23,7 @@ mod testing;
 mod vertex;
 mod wire;
 
-pub use dialect::retry_after;
+pub use dialect::{retry_after, said};
 pub use job::{Job, JobRule};
 pub use states::{State, States};
 pub use step::{Call, Reply, Step};
@@ -69,6 +69,10 @@ pub struct Provider {
     pub link_hosts: &'static [&'static str],
     /// Result links on the API's own host need the operator's credentials.
     pub own_links_need_credentials: bool,
+    /// Its answers may hold the bytes of a video, in base64.
+    pub results_may_be_inline: bool,
+    /// What else there is of a video besides its bytes.
+    pub variants: Variants,
     /// The words for the states of its jobs; for each form of job names, where they differ, with that form before it.
     pub states: &'static [(&'static str, States)],
     /// The first call for a job.
@@ -76,6 +80,17 @@ pub struct Provider {
     /// What the replies so far say. The replies are in the order of the calls; the last one is new.
     pub read: for<'a> fn(&Job<'a>, &'a [Reply]) -> Step<'a>,
 }
+
+/// Other renderings of a finished video.
+pub struct Variants {
+    /// Their names in `?variant=`: `thumbnail`, `spritesheet`.
+    pub names: &'static [&'static str],
+    /// Where one of them is, given where the video is (a path of the API).
+    pub path: fn(&str, &str) -> Option<String>,
+}
+
+/// For providers that have the video and nothing else.
+pub const NO_VARIANTS: Variants = Variants { names: &[], path: |_, _| None };
 
 /// Each row is the only one of its kind.
 impl PartialEq for Provider {

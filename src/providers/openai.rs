@@ -7,7 +7,7 @@ use super::dialect::{failure, failure_of_kind, said};
 use super::job::{Job, JobRule, is_plain};
 use super::states::{State, States};
 use super::wire::{Items, Maybe, Number, Text, Time};
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step, Variants};
 use crate::video::{
     ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Size, Video, may_be_video, seconds_from_text,
 };
@@ -33,11 +33,20 @@ pub static OPENAI: Provider = Provider {
     poll_interval: Duration::from_secs(10),
     // `expires_at` says it where OpenAI does; other servers keep results as long as they like.
     result_lifetime: Lifetime::Unknown,
-    link_hosts: &[],
+    // The content call may redirect (the guide has `curl -L`), to storage of OpenAI's own or of Azure.
+    link_hosts: &[".openai.com", ".oaiusercontent.com", ".blob.core.windows.net"],
     own_links_need_credentials: true,
+    results_may_be_inline: true,
+    variants: VARIANTS,
     states: &[("", STATES)],
     request,
     read,
+};
+
+/// <https://platform.openai.com/docs/api-reference/videos/content>: the video itself is what comes without the parameter.
+pub const VARIANTS: Variants = Variants {
+    names: &["thumbnail", "spritesheet"],
+    path: |path, name| path.ends_with("/content").then(|| format!("{path}?variant={name}")),
 };
 
 /// The object's states, with those of batches (`expired`) and of Azure's documentation (`cancelled`).

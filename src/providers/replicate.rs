@@ -8,7 +8,7 @@ use super::job::{Job, JobRule};
 use super::outputs::Videos;
 use super::states::{State, States};
 use super::wire::{Flag, Maybe, Number, Text, Time};
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Size, Status, Video, seconds_from_text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -37,6 +37,8 @@ pub static REPLICATE: Provider = Provider {
     // <https://replicate.com/docs/reference/http#predictions.get>
     link_hosts: &["replicate.delivery", ".replicate.delivery"],
     own_links_need_credentials: false,
+    results_may_be_inline: true,
+    variants: NO_VARIANTS,
     states: &[("", STATES)],
     request,
     read,

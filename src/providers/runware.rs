@@ -8,7 +8,7 @@ use super::dialect::{failure, failure_of_kind, said};
 use super::job::{Job, JobRule, is_uuid};
 use super::states::{State, States};
 use super::wire::{Flag, Items, Maybe, Text, json_string};
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Said, Video};
 use http::StatusCode;
 use serde::Deserialize;
@@ -36,6 +36,8 @@ pub static RUNWARE: Provider = Provider {
     // Results are on im.runware.ai and vm.runware.ai.
     link_hosts: &[".runware.ai"],
     own_links_need_credentials: false,
+    results_may_be_inline: true,
+    variants: NO_VARIANTS,
     states: &[("", STATES)],
     request,
     read,

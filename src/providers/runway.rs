@@ -8,7 +8,7 @@ use super::job::{Job, JobRule, is_uuid};
 use super::outputs::Videos;
 use super::states::{State, States};
 use super::wire::{Number, Text, Time};
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ContentFilter, JobError, Lifetime, Status, Video};
 use serde::Deserialize;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub static RUNWAY: Provider = Provider {
     // The samples of <https://docs.dev.runwayml.com/assets/outputs> are on CloudFront.
     link_hosts: &[".cloudfront.net"],
     own_links_need_credentials: false,
+    results_may_be_inline: false,
+    variants: NO_VARIANTS,
     states: &[("", STATES)],
     request,
     read,

@@ -8,7 +8,7 @@ use super::google_errors::http_error;
 use super::job::{Job, JobRule, is_plain};
 use super::states::NO_WORDS;
 use super::wire::json_string;
-use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step};
+use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime, Video};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub static VERTEX: Provider = Provider {
     result_lifetime: Lifetime::Unknown,
     link_hosts: &[".googleapis.com"],
     own_links_need_credentials: true,
+    results_may_be_inline: true,
+    variants: NO_VARIANTS,
     states: &[("", NO_WORDS)],
     request,
     read,

@@ -15,10 +15,12 @@ mod media;
 mod outcome;
 mod pace;
 mod poll;
+mod ranges;
 mod reply;
 mod request;
 mod server;
 mod service;
+mod storage;
 mod tokens;
 
 #[cfg(test)]
@@ -84,6 +86,11 @@ impl Sandbox {
     /// A kind that the sandbox does not have gets an address too; it answers 404 and lists those that there are.
     pub fn base_url(&self, kind: &str) -> String {
         format!("{}/{kind}{}", origin(self.address), find(kind).map_or("", |row| row.base))
+    }
+
+    /// Where objects in the cloud's storage are, for `content.storage_url`.
+    pub fn storage_url(&self) -> String {
+        origin(self.address)
     }
 
     /// How many status requests named this job, in the form in which the kind's jobs are named, whatever came of them.

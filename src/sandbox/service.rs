@@ -7,7 +7,7 @@ use super::pace::{self, State};
 use super::poll::{Poll, Refused, Times};
 use super::reply::Reply;
 use super::request::{Recorded, Request, segments};
-use super::{Options, credentials, faults, media, tokens};
+use super::{Options, credentials, faults, media, ranges, storage, tokens};
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ impl Service {
 
     /// Answers a request, and remembers it.
     pub fn answer(&self, recorded: Recorded) -> Reply {
-        let reply = self.dispatch(&recorded);
+        let reply = ranges::cut(self.dispatch(&recorded), &recorded.headers);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorded);
         reply
     }
@@ -48,6 +48,9 @@ impl Service {
         let reading = matches!(recorded.method, Method::GET | Method::HEAD);
         if reading && recorded.path().starts_with("/files/") {
             return media::download();
+        }
+        if let Some(reply) = storage::answer(recorded).filter(|_| reading) {
+            return reply;
         }
         if let Some(kind) = tokens::asked_of(recorded) {
             let count = self.jobs(|jobs| jobs.count(kind, "token"));
@@ -85,7 +88,7 @@ impl Service {
         }
         match ask {
             Ask::Job(job) => self.poll(kind, request, &job),
-            Ask::Content(job) => self.content(kind, &job),
+            Ask::Content(job) => self.content(kind, request, &job),
             Ask::Answered(reply) => reply,
             Ask::Unknown => self.nothing_here(request.recorded),
         }
@@ -112,11 +115,15 @@ impl Service {
     }
 
     /// The bytes of a job that has any; for every other one, the kind's own "no such video".
-    fn content(&self, kind: &Kind, job: &str) -> Reply {
+    fn content(&self, kind: &Kind, request: &Request<'_>, job: &str) -> Reply {
         let start = self.jobs(|jobs| jobs.start(kind.name, job, self.now()));
+        let no_video = |refusal| refuse(kind, Refused { refusal, job, retry_after: None });
         match self.state(outcome::of(job), start) {
-            State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline) => media::download(),
-            _ => refuse(kind, Refused { refusal: Refusal::UnknownJob, job, retry_after: None }),
+            State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline) => {
+                let variant = request.recorded.query("variant");
+                media::rendering(variant.as_deref()).unwrap_or_else(|| no_video(Refusal::Malformed))
+            }
+            _ => no_video(Refusal::UnknownJob),
         }
     }
 

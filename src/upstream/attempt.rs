@@ -1,61 +1,50 @@
-//! One try at a call: one connection, one request, one reply.
+//! One try at a call: one connection, one request, the head of one reply.
 
-use super::body;
+use super::download::{Download, retire};
 use super::endpoint::Peers;
 use super::fault::{Again, Fault, no_answer, not_connected};
-use super::outgoing::{Limits, Outgoing};
-use crate::providers::Reply;
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use super::outgoing::Outgoing;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
-/// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
-const IDLE: Duration = Duration::from_secs(50);
-
-/// Sends a call over one connection and reads the whole reply, until the deadline.
+/// Sends a call over one connection and reads the head of the reply, until the deadline.
 pub(super) async fn attempt(
-    connector: &Connector,
+    connector: &Arc<Connector>,
     peers: &Peers,
     outgoing: &Outgoing<'_>,
-    limits: &Limits,
     deadline: Instant,
-) -> Result<Reply, Fault> {
+) -> Result<Download, Fault> {
     let connecting = timeout_at(deadline, connect(connector, peers));
     let (peer, mut session, reused) = connecting.await.unwrap_or_else(|_| Err(Fault::timeout()))?;
-    let conversation = timeout_at(deadline, converse(&mut session, outgoing, limits));
-    let result = conversation.await.unwrap_or(Err(Broken::Timeout));
-    match result {
-        Ok((status, mut headers, body)) => {
-            connector.release_http_session(session, peer, Some(IDLE)).await;
-            let body = body::unfold(body, &mut headers, limits.max_body)?;
-            let received_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-            Ok(Reply { status, headers, body, received_at })
+    let conversation = timeout_at(deadline, converse(&mut session, outgoing));
+    let fault = match conversation.await {
+        Ok(Ok(())) => match session.response_header() {
+            Some(head) => {
+                let (status, headers) = (head.status, head.headers.clone());
+                return Ok(Download::new(Arc::clone(connector), Arc::clone(peer), session, status, headers));
+            }
+            None => Fault::invalid("has no header"),
+        },
+        Ok(Err(error)) => {
+            fall_back_to_h1(connector, peer, &error);
+            no_answer(&error, reused)
         }
-        Err(broken) => {
-            retire(connector, session, peer).await;
-            Err(match broken {
-                Broken::Timeout => Fault::timeout(),
-                Broken::NoAnswer(error) => {
-                    fall_back_to_h1(connector, peer, &error);
-                    no_answer(&error, reused)
-                }
-                Broken::Answer(fault) => fault,
-            })
-        }
-    }
+        Err(_) => Fault::timeout(),
+    };
+    retire(connector, session, peer).await;
+    Err(fault)
 }
 
 /// A connection of the pool, or else a new one. Addresses that refuse are passed over for the next at once.
-async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a HttpPeer, HttpSession, bool), Fault> {
+async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a Arc<HttpPeer>, HttpSession, bool), Fault> {
     let mut fault = Fault::unreachable("it has no address", Again::Never);
     for peer in peers.in_turn() {
-        match connector.get_http_session(peer).await {
+        match connector.get_http_session(&**peer).await {
             Ok((session, reused)) => return Ok((peer, session, reused)),
             Err(error) => {
                 peers.give_up(peer);
@@ -70,34 +59,9 @@ async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a Htt
     Err(fault)
 }
 
-/// Why a conversation ended before the whole reply was there.
-enum Broken {
-    Timeout,
-    NoAnswer(Box<Error>),
-    Answer(Fault),
-}
-
-async fn converse(
-    session: &mut HttpSession,
-    outgoing: &Outgoing<'_>,
-    limits: &Limits,
-) -> Result<(StatusCode, HeaderMap, Bytes), Broken> {
-    let header = outgoing.header().map_err(Broken::NoAnswer)?;
-    send(session, header, outgoing).await.map_err(Broken::NoAnswer)?;
-    read_header(session).await.map_err(Broken::NoAnswer)?;
-    let Some(response) = session.response_header() else { return Err(Broken::Answer(Fault::invalid("has no header"))) };
-    let (status, headers) = (response.status, response.headers.clone());
-    let body = body::read(session, &headers, limits.max_body).await.map_err(Broken::Answer)?;
-    Ok((status, headers, body))
-}
-
-/// A connection on which an exchange failed carries no other one: it may be dead and not know it. HTTP/1 ends with
-/// its session; an HTTP/2 connection takes no new streams and ends after those that it has.
-async fn retire(connector: &Connector, session: HttpSession, peer: &HttpPeer) {
-    if let HttpSession::H2(h2) = &session {
-        h2.conn.mark_shutdown();
-        connector.release_http_session(session, peer, None).await;
-    }
+async fn converse(session: &mut HttpSession, outgoing: &Outgoing<'_>) -> Result<(), Box<Error>> {
+    send(session, outgoing.header()?, outgoing).await?;
+    read_header(session).await
 }
 
 async fn send(

@@ -1,26 +1,26 @@
 //! Reading a reply's body whole, within its limit, and unfolding it.
 
+use super::download::Download;
 use super::fault::Fault;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use pingora::protocols::http::client::HttpSession;
 use std::io::Read;
 
 /// A body grows from its announced length up to this at once; a longer one grows as it comes.
 const EAGER: usize = 64 * 1024;
 
 /// Reads to the end. More than `limit` bytes are a fault as soon as they are seen or announced.
-pub(super) async fn read(session: &mut HttpSession, headers: &HeaderMap, limit: usize) -> Result<Bytes, Fault> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+pub(super) async fn read(download: &mut Download, limit: usize) -> Result<Bytes, Fault> {
+    let announced = download.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let Some(first) = session.read_response_body().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
+    let Some(first) = download.next().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
     let mut body = first;
     let mut rest = BytesMut::new();
-    while let Some(chunk) = session.read_response_body().await.map_err(cut_off)? {
+    while let Some(chunk) = download.next().await.map_err(cut_off)? {
         if rest.is_empty() {
             // Memory that is reserved but never written costs nothing, so an honest length saves the regrowing.
             rest.reserve(announced.unwrap_or(EAGER).max(body.len() + chunk.len()));

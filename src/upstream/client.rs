@@ -1,6 +1,7 @@
 //! The connection pool, and a call with its retries inside one deadline.
 
 use super::attempt::attempt;
+use super::download::Download;
 use super::fault::Again;
 use super::outgoing::{Limits, Outgoing};
 use super::{Endpoint, retry};
@@ -16,12 +17,12 @@ const POOL: usize = 1024;
 
 /// The one pool of the process. Cheap to share, never to be made per request.
 pub struct Client {
-    connector: Connector,
+    connector: Arc<Connector>,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Client { connector: Connector::new(Some(ConnectorOptions::new(POOL))) }
+        Client { connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL)))) }
     }
 }
 
@@ -36,20 +37,40 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
+        let download = self.open(endpoint, outgoing, limits.retries, deadline).await?;
+        self.whole(download, limits, deadline).await
+    }
+
+    /// The same up to the head of the reply; its body is left to the caller.
+    pub async fn open(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        retries: u32,
+        deadline: Instant,
+    ) -> Result<Download, ApiError> {
         let mut tried = 0;
         loop {
             let peers = timeout_at(deadline, endpoint.peers())
                 .await
                 .map_err(|_| ApiError::new(ErrorKind::UpstreamTimeout))??;
-            let result = attempt(&self.connector, &peers, outgoing, limits, deadline).await;
+            let result = attempt(&self.connector, &peers, outgoing, deadline).await;
             let is_counted = !matches!(&result, Err(fault) if fault.again == Again::AtOnce);
-            let pause = retry::pause(&result, tried).filter(|_| !is_counted || tried < limits.retries);
-            match pause {
-                // A pause beyond the deadline would turn a known answer into a timeout.
-                Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
-                _ => return result.map_err(|fault| fault.error),
+            let pause = retry::pause(&result, tried).filter(|_| !is_counted || tried < retries);
+            // A pause beyond the deadline would turn a known answer into a timeout.
+            let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else {
+                return result.map_err(|fault| fault.error);
+            };
+            if let Ok(download) = result {
+                download.discard().await;
             }
+            sleep(pause).await;
             tried += u32::from(is_counted);
         }
+    }
+
+    /// Reads the rest of a reply that was opened.
+    pub async fn whole(&self, download: Download, limits: &Limits, deadline: Instant) -> Result<Reply, ApiError> {
+        download.whole(limits.max_body, deadline).await.map_err(|fault| fault.error)
     }
 }

@@ -1,6 +1,6 @@
 //! One address of a provider, its name resolved in the background.
 
-use super::Trust;
+use super::{Reach, Trust};
 use crate::config::BaseAddress;
 use crate::video::{ApiError, ErrorKind};
 use arc_swap::ArcSwapOption;
@@ -19,12 +19,18 @@ const FRESH: Duration = Duration::from_secs(30);
 /// Streams that share one HTTP/2 connection.
 const H2_STREAMS: usize = 100;
 
+/// Keeps connections for downloads apart from the others in the pool, which does not tell protocols apart.
+const DOWNLOADS: u64 = 0x5eed_d0c5;
+
 /// Where calls go: scheme, host, port and base path, with the addresses behind the name.
 pub struct Endpoint {
     address: BaseAddress,
     host_header: HeaderValue,
     connect_timeout: Duration,
     trust: Trust,
+    reach: Reach,
+    /// For whole files: HTTP/1 only, where a slow reader holds up the sender instead of filling a window of megabytes.
+    is_for_downloads: bool,
     peers: ArcSwapOption<Peers>,
     /// Held by whoever resolves first, so that a crowd asks the resolver once; the last failure is the crowd's too.
     first: Mutex<Option<Unresolved>>,
@@ -33,12 +39,21 @@ pub struct Endpoint {
 
 struct Unresolved {
     at: Instant,
-    why: String,
+    why: Why,
+}
+
+/// Why a name leads nowhere.
+#[derive(Clone)]
+enum Why {
+    /// The resolver's words.
+    NotResolved(String),
+    /// It has addresses, but none that may be connected to.
+    OutOfReach,
 }
 
 /// What a name stands for, as peers that are ready to connect to.
 pub(super) struct Peers {
-    list: Vec<HttpPeer>,
+    list: Vec<Arc<HttpPeer>>,
     resolved_at: Instant,
     /// Which peer worked last; a refused connection moves it on.
     preferred: AtomicUsize,
@@ -47,6 +62,26 @@ pub(super) struct Peers {
 impl Endpoint {
     /// `None` when the host cannot stand in a header, which no checked address does.
     pub fn new(address: BaseAddress, connect_timeout: Duration, trust: Trust) -> Option<Arc<Endpoint>> {
+        Endpoint::made(address, connect_timeout, trust, Reach::Anywhere, false)
+    }
+
+    /// The same for whole files, from within this reach only: what is checked is each address that is connected to.
+    pub fn for_downloads(
+        address: BaseAddress,
+        connect_timeout: Duration,
+        trust: Trust,
+        reach: Reach,
+    ) -> Option<Arc<Endpoint>> {
+        Endpoint::made(address, connect_timeout, trust, reach, true)
+    }
+
+    fn made(
+        address: BaseAddress,
+        connect_timeout: Duration,
+        trust: Trust,
+        reach: Reach,
+        is_for_downloads: bool,
+    ) -> Option<Arc<Endpoint>> {
         let default_port = if address.tls { 443 } else { 80 };
         let host = bracketed(&address.host);
         let host = if address.port == default_port { host } else { format!("{host}:{}", address.port) };
@@ -56,6 +91,8 @@ impl Endpoint {
             host_header,
             connect_timeout,
             trust,
+            reach,
+            is_for_downloads,
             peers: ArcSwapOption::empty(),
             first: Mutex::default(),
             refreshing: AtomicBool::new(false),
@@ -104,31 +141,35 @@ impl Endpoint {
         let endpoint = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(why) = endpoint.resolve().await {
-                tracing::warn!(
-                    host = endpoint.address.host,
-                    why,
-                    "the name cannot be resolved; its last addresses stay"
-                );
+                let (host, why) = (&endpoint.address.host, why.words());
+                tracing::warn!(host, why, "the name cannot be resolved; its last addresses stay");
             }
             endpoint.refreshing.store(false, Ordering::Release);
         });
     }
 
-    async fn resolve(&self) -> Result<Arc<Peers>, String> {
+    async fn resolve(&self) -> Result<Arc<Peers>, Why> {
         let (host, port) = (self.address.host.as_str(), self.address.port);
         let mut found: Vec<SocketAddr> = match self.literal() {
             Some(ip) => vec![SocketAddr::new(ip, port)],
-            None => tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?.collect(),
+            None => {
+                let lookup = tokio::net::lookup_host((host, port)).await;
+                lookup.map_err(|error| Why::NotResolved(error.to_string()))?.collect()
+            }
         };
         if found.is_empty() {
-            return Err("the name has no address".into());
+            return Err(Why::NotResolved("the name has no address".into()));
+        }
+        found.retain(|address| self.reach.includes(address.ip()));
+        if found.is_empty() {
+            return Err(Why::OutOfReach);
         }
         // Addresses in use stay in front: the pool is keyed by address, and a shuffled answer would empty it.
         if let Some(old) = self.peers.load_full() {
             let place = |address: &SocketAddr| old.list.iter().position(|peer| is_at(peer, address));
             found.sort_by_key(|address| place(address).unwrap_or(usize::MAX));
         }
-        let list = found.into_iter().map(|address| self.peer(address)).collect();
+        let list = found.into_iter().map(|address| Arc::new(self.peer(address))).collect();
         let peers = Arc::new(Peers { list, resolved_at: Instant::now(), preferred: AtomicUsize::new(0) });
         self.peers.store(Some(Arc::clone(&peers)));
         Ok(peers)
@@ -137,10 +178,11 @@ impl Endpoint {
     fn peer(&self, address: SocketAddr) -> HttpPeer {
         let sni = if self.address.tls { self.address.host.clone() } else { String::new() };
         let mut peer = HttpPeer::new(address, self.address.tls, sni);
-        peer.group_key = self.trust.group;
+        peer.group_key = self.trust.group ^ if self.is_for_downloads { DOWNLOADS } else { 0 };
         peer.options.connection_timeout = Some(self.connect_timeout);
         peer.options.total_connection_timeout = Some(self.connect_timeout);
-        peer.options.alpn = if self.address.tls { ALPN::H2H1 } else { ALPN::H1 };
+        let speaks_h2 = self.address.tls && !self.is_for_downloads;
+        peer.options.alpn = if speaks_h2 { ALPN::H2H1 } else { ALPN::H1 };
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.ca = self.trust.anchors.clone();
         peer
@@ -150,16 +192,33 @@ impl Endpoint {
         self.address.host.parse().ok()
     }
 
-    fn unresolved(&self, why: &str) -> ApiError {
-        let detail =
-            format!("{{p}} could not be reached: the name {} could not be resolved ({why}).", self.address.host);
-        ApiError::because(ErrorKind::UpstreamUnreachable, detail)
+    fn unresolved(&self, why: &Why) -> ApiError {
+        let (host, words) = (&self.address.host, why.words());
+        match why {
+            Why::NotResolved(_) => {
+                let detail = format!("{{p}} could not be reached: the name {host} could not be resolved ({words}).");
+                ApiError::because(ErrorKind::UpstreamUnreachable, detail)
+            }
+            Why::OutOfReach => {
+                let detail = format!("A result link of {{p}} leads to {host}, and is not followed: {words}.");
+                ApiError::because(ErrorKind::UpstreamInvalidResponse, detail)
+            }
+        }
+    }
+}
+
+impl Why {
+    fn words(&self) -> &str {
+        match self {
+            Why::NotResolved(words) => words,
+            Why::OutOfReach => "it is no public address, and content.allow_hosts does not name it",
+        }
     }
 }
 
 impl Peers {
     /// All peers, the one that worked last first.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = &HttpPeer> {
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Arc<HttpPeer>> {
         let first = self.preferred.load(Ordering::Relaxed) % self.list.len().max(1);
         let (before, from) = self.list.split_at(first);
         from.iter().chain(before)
@@ -219,7 +278,7 @@ mod tests {
         let answering = Answering::start(|_| json(200, "{}"));
         let refusing = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let endpoint = endpoint(&answering.url(""));
-        let list = [refusing(), refusing(), answering.address].map(|address| endpoint.peer(address)).into();
+        let list = [refusing(), refusing(), answering.address].map(|address| Arc::new(endpoint.peer(address))).into();
         let peers = Arc::new(Peers { list, resolved_at: Instant::now(), preferred: AtomicUsize::new(0) });
         endpoint.peers.store(Some(Arc::clone(&peers)));
         let headers = vec![(http::header::HOST, endpoint.host_header().clone())];

@@ -2,17 +2,20 @@
 //!
 //! - [`Endpoint`]: an address with its names resolved in the background
 //! - [`Client`]: the connection pool; sends a call, reads the reply within its limits, tries again where that is safe
+//! - [`Download`]: a reply that is read as it comes
 //! - [`Authenticator`]: a credential turned into headers, tokens included
 
 mod attempt;
 mod auth;
 mod body;
 mod client;
+mod download;
 mod endpoint;
 mod fault;
 mod google;
 mod handshake;
 mod outgoing;
+mod reach;
 mod retry;
 #[cfg(test)]
 mod testing;
@@ -21,6 +24,8 @@ mod trust;
 
 pub use auth::{Authenticator, Header};
 pub use client::Client;
+pub use download::Download;
 pub use endpoint::Endpoint;
 pub use outgoing::{Limits, Outgoing};
+pub use reach::Reach;
 pub use trust::{Trust, TrustError};

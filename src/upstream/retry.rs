@@ -1,8 +1,9 @@
 //! When a call is sent again, and after which pause.
 
+use super::download::Download;
 use super::fault::{Again, Fault};
-use crate::providers::{Reply, retry_after};
-use std::time::Duration;
+use crate::providers::retry_after;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest `Retry-After` that is waited for inside an exchange.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -11,9 +12,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause before the next try; `None` when this result stands.
-pub(super) fn pause(result: &Result<Reply, Fault>, tried: u32) -> Option<Duration> {
+pub(super) fn pause(result: &Result<Download, Fault>, tried: u32) -> Option<Duration> {
     match result {
-        Ok(reply) => pause_after_reply(reply, tried),
+        Ok(reply) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+            pause_after(reply.status.as_u16(), retry_after(&reply.headers, now), tried)
+        }
         Err(fault) => match fault.again {
             Again::AtOnce => Some(Duration::ZERO),
             Again::Later => Some(backoff(tried)),
@@ -22,10 +26,10 @@ pub(super) fn pause(result: &Result<Reply, Fault>, tried: u32) -> Option<Duratio
     }
 }
 
-fn pause_after_reply(reply: &Reply, tried: u32) -> Option<Duration> {
-    let asked = retry_after(&reply.headers, reply.received_at);
+/// `asked` is what the reply asks to wait.
+fn pause_after(status: u16, asked: Option<Duration>, tried: u32) -> Option<Duration> {
     let is_short = |wait: &Duration| *wait <= LONGEST_WAIT;
-    match reply.status.as_u16() {
+    match status {
         429 => asked.filter(is_short),
         // Without a word about when, load balancers mean "in a moment".
         502..=504 => Some(asked.unwrap_or_else(|| backoff(tried))).filter(is_short),
@@ -42,17 +46,6 @@ fn backoff(tried: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, StatusCode};
-
-    fn reply(status: u16, wait: Option<&str>) -> Result<Reply, Fault> {
-        let mut headers = HeaderMap::new();
-        if let Some(wait) = wait {
-            headers.insert("retry-after", wait.parse().unwrap());
-        }
-        let status = StatusCode::from_u16(status).unwrap();
-        Ok(Reply { status, headers, body: Default::default(), received_at: 0 })
-    }
-
     #[test]
     fn only_what_may_pass_in_a_moment_is_sent_again() {
         let table = [
@@ -60,16 +53,16 @@ mod tests {
             (404, None, false),
             (500, None, false),
             (429, None, false),
-            (429, Some("1"), true),
-            (429, Some("2"), false),
+            (429, Some(1), true),
+            (429, Some(2), false),
             (502, None, true),
             (503, None, true),
-            (503, Some("0"), true),
-            (503, Some("30"), false),
+            (503, Some(0), true),
+            (503, Some(30), false),
             (504, None, true),
         ];
         for (status, wait, again) in table {
-            assert_eq!(pause(&reply(status, wait), 0).is_some(), again, "{status} {wait:?}");
+            assert_eq!(pause_after(status, wait.map(Duration::from_secs), 0).is_some(), again, "{status} {wait:?}");
         }
     }
 

@@ -77,6 +77,19 @@ error_kinds! {
         "This key may not use {p}.", "Ask the operator of this gateway to allow it.";
     VideoNotFound => 404, "video_not_found", "not_found_error", Theirs,
         "{p} does not know this job.", "Check the id, and that the job was made with the account whose credentials are used for {p}.";
+    InvalidIndex => 400, "invalid_index", "invalid_request_error", Ours,
+        "The job has no video with this index.", "Count from 0, up to one less than there are entries in videos.";
+    InvalidVariant => 400, "invalid_variant", "invalid_request_error", Ours,
+        "{p} has no such rendering of this video.", "Leave variant out for the video itself.";
+    VideoNotReady => 409, "video_not_ready", "invalid_request_error", Ours,
+        "The job has not finished, so there is no video yet.", "Ask for its state, and for the bytes once it is completed.";
+    VideoFailed => 409, "video_failed", "invalid_request_error", Ours,
+        "The job failed, so there is no video.", "Make a new job.";
+    /// The result is gone, or the link to it, and the provider gives no better one.
+    VideoExpired => 410, "video_expired", "not_found_error", Theirs,
+        "The video can no longer be fetched from {p}.", "Fetch videos before expires_at; this one must be made again.";
+    RangeNotSatisfiable => 416, "range_not_satisfiable", "invalid_request_error", Ours,
+        "The video has no bytes in this range.", "Content-Range says how long it is.";
     RouteNotFound => 404, "route_not_found", "invalid_request_error", Ours,
         "There is nothing at this path.", "Videos are at GET /v1/videos/{job}:{provider}.";
     MethodNotAllowed => 405, "method_not_allowed", "invalid_request_error", Ours,
@@ -124,9 +137,6 @@ error_kinds! {
         "The request line and the headers are larger than this gateway accepts.", "Send fewer or shorter headers.";
     RequestTimeout => 408, "request_timeout", "invalid_request_error", Ours,
         "The request line and the headers took too long to arrive.", "Send them at once.";
-    /// A part of the API that this version does not have.
-    NotImplemented => 501, "not_implemented", "invalid_request_error", Ours,
-        "This version does not serve this.", "Fetch it from the provider.";
     Internal => 500, "internal_error", "internal_error", Ours,
         "The gateway failed.", "This says nothing about the job; ask again. If it stays, report it with the request id.";
 }
@@ -293,7 +303,12 @@ mod tests {
             (BadRequest, 400, "bad_request", "invalid_request_error"),
             (HeaderTooLarge, 431, "header_too_large", "invalid_request_error"),
             (RequestTimeout, 408, "request_timeout", "invalid_request_error"),
-            (NotImplemented, 501, "not_implemented", "invalid_request_error"),
+            (InvalidIndex, 400, "invalid_index", "invalid_request_error"),
+            (InvalidVariant, 400, "invalid_variant", "invalid_request_error"),
+            (VideoNotReady, 409, "video_not_ready", "invalid_request_error"),
+            (VideoFailed, 409, "video_failed", "invalid_request_error"),
+            (VideoExpired, 410, "video_expired", "not_found_error"),
+            (RangeNotSatisfiable, 416, "range_not_satisfiable", "invalid_request_error"),
             (Internal, 500, "internal_error", "internal_error"),
         ];
         assert_eq!(table.len(), ErrorKind::ALL.len());

@@ -4,12 +4,13 @@ use super::{Record, SHORT_WAIT};
 use crate::config::BaseAddress;
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::holds::Holder;
+use crate::gateway::inline::{self, Heard, Inline, Wanted};
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;
 use crate::gateway::trace::Trace;
 use crate::providers::{Job, Reply, Step};
-use crate::upstream::{Authenticator, Client, Header};
+use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing, Reach};
 use crate::video::{ApiError, ErrorKind, Media, Source, Video};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -34,6 +35,10 @@ pub(in crate::gateway) struct Poll {
     pub deadline: Instant,
     /// Raw request and raw response are wanted and allowed.
     pub wants_raw: (bool, bool),
+    /// What is known already will not do.
+    pub anew: bool,
+    /// The bytes of a video are wanted, should they stand in the answer.
+    pub wanted: Option<Wanted>,
     /// Speaks for the provider in tests of the rules.
     #[cfg(test)]
     pub script: Option<super::simulation::Script>,
@@ -48,6 +53,10 @@ pub(in crate::gateway) struct Polled {
     pub credential: Option<Arc<str>>,
     pub credential_index: u16,
     pub raw: Raw,
+    /// The wanted video, where it stands in the answer and was found.
+    pub inline: Option<Inline>,
+    /// The text says all that the provider said.
+    pub is_whole: bool,
 }
 
 /// The provider's side of an answer.
@@ -183,9 +192,7 @@ impl Poll {
         let (Some(value), Some(holder)) = (&self.authorization, self.client) else {
             return Err(ApiError::new(ErrorKind::Internal));
         };
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
-        let redactor = Redactor::new([text, token].into_iter().chain(self.configured_secrets()));
+        let redactor = Redactor::of_client(Some(value), self.configured_secrets());
         let mut value = value.clone();
         value.set_sensitive(true);
         let worker = Worker { auth: Some((AUTHORIZATION, value)), redactor, key: None, index: 0 };
@@ -234,7 +241,7 @@ impl Poll {
         loop {
             let path = format!("{}{}", own.path, call.path);
             let outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(worker.auth.clone()));
-            let reply = client.exchange(&endpoint, &outgoing, &entry.limits, self.deadline).await?;
+            let Heard { reply, inline, is_whole } = self.heard(client, &endpoint, &outgoing, &replies, job).await?;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
             match entry.row.translate(job, &replies) {
@@ -252,10 +259,36 @@ impl Poll {
                     let raw = Raw { request: sent.flatten().map(Into::into), response: received.map(Into::into) };
                     let polled = Polled::new(*video, &entry.name, record, started.elapsed());
                     let credential = worker.key.map(Authenticator::name);
-                    return Ok(Polled { credential, credential_index: worker.index, raw, status, ..polled });
+                    let credential_index = worker.index;
+                    return Ok(Polled { credential, credential_index, raw, status, inline, is_whole, ..polled });
                 }
             }
         }
+    }
+
+    /// The answer to one call: whole, or read only as far as it takes to find the bytes of a video.
+    async fn heard(
+        &self,
+        client: &Client,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        before: &[Reply],
+        job: &Job<'_>,
+    ) -> Result<Heard, ApiError> {
+        let entry = &self.entry;
+        let Some(wanted) = self.wanted else {
+            let reply = client.exchange(endpoint, outgoing, &entry.limits, self.deadline).await?;
+            return Ok(Heard { reply, inline: None, is_whole: true });
+        };
+        let endpoint = entry.download_endpoint(endpoint.address(), Reach::Anywhere)?;
+        let found_in = |reply: &Reply| {
+            let replies: Vec<Reply> = before.iter().chain([reply]).cloned().collect();
+            match entry.row.translate(job, &replies) {
+                Step::Done(video) => inline::cut_at(&video, wanted.index),
+                Step::Then(_) | Step::Failed(_) => None,
+            }
+        };
+        inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in).await
     }
 
     fn more_headers(&self, auth: Option<Header>) -> Vec<Header> {
@@ -279,7 +312,16 @@ impl Polled {
         let floor = before.map_or(0, |record| record.progress);
         video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
         let text = VideoText::new(&video, provider);
-        Polled { text, status: None, latency, credential: None, credential_index: 0, raw: Raw::default() }
+        Polled {
+            text,
+            status: None,
+            latency,
+            credential: None,
+            credential_index: 0,
+            raw: Raw::default(),
+            inline: None,
+            is_whole: true,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) use records::{JobKey, Record};
 use super::Exchanged;
 use super::breaker::Verdict;
 use super::holds::Holder;
+use super::inline::Inline;
 use super::text::VideoText;
 use crate::config::PollCache as CacheSettings;
 use crate::upstream::Client;
@@ -145,7 +146,8 @@ impl Polling {
             let kept = Arc::new(self.kept(&poll, polled));
             return told(kept, How::Off, key, raw);
         }
-        if let Some(kept) = self.fresh(key) {
+        let anew = poll.anew;
+        if let Some(kept) = self.fresh(key).filter(|_| !anew) {
             return self.tell(kept, How::Hit, key);
         }
         let deadline = poll.deadline;
@@ -153,7 +155,7 @@ impl Polling {
             Seat::Waiter(waiting) => (waiting, How::Coalesced),
             Seat::Leader(flight) => {
                 // Somebody may have landed between the look and the boarding.
-                if let Some(kept) = self.fresh(key) {
+                if let Some(kept) = self.fresh(key).filter(|_| !anew) {
                     flight.land(Ok(Arc::clone(&kept)));
                     return self.tell(kept, How::Hit, key);
                 }
@@ -171,6 +173,36 @@ impl Polling {
             Err(_) => Err(ApiError::new(ErrorKind::UpstreamTimeout)),
         };
         self.tell(outcome?, how, key)
+    }
+
+    /// The answer for somebody who wants the bytes of a video of it, should they stand in it: those come as a stream,
+    /// to this caller alone. What an answer without them says is kept for everybody.
+    pub async fn look(self: &Arc<Self>, mut poll: Poll, key: JobKey) -> Result<(Told, Option<Inline>), ApiError> {
+        if poll.is_cached()
+            && !poll.anew
+            && let Some(told) = self.at_hand(key)
+        {
+            return told.map(|told| (told, None));
+        }
+        if !poll.entry.row.results_may_be_inline {
+            poll.wanted = None;
+            return self.ask(poll, key).await.map(|told| (told, None));
+        }
+        let mut polled = match self.exchange(&poll, key).await {
+            Ok(polled) => polled,
+            Err(error) => {
+                let known = self.cache.get(key).filter(|_| poll.is_cached() && may_be_papered_over(error.kind));
+                let known = known.filter(|kept| kept.may_stand_in(Instant::now()) && !poll.anew).ok_or(error)?;
+                return self.tell(known, How::Stale, key).map(|told| (told, None));
+            }
+        };
+        let (inline, is_whole) = (polled.inline.take(), polled.is_whole);
+        let kept = Arc::new(self.kept(&poll, polled));
+        if is_whole && poll.is_cached() {
+            self.cache.keep(key, Arc::clone(&kept));
+        }
+        let how = if poll.is_cached() { How::Miss } else { How::Off };
+        self.tell(kept, how, key).map(|told| (told, inline))
     }
 
     fn fresh(&self, key: JobKey) -> Option<Arc<Kept>> {

@@ -99,6 +99,8 @@ impl World {
             trace: None,
             deadline: Instant::now() + self.entry.timeout,
             wants_raw: (false, false),
+            anew: false,
+            wanted: None,
             script: Some(self.script.clone()),
         };
         let key = self.polling.key("p", b"", &poll.job);

@@ -33,6 +33,7 @@ fn asks(request: &Request<'_>) -> Ask {
         (_, ["video", ..]) if request.recorded.query("api-version").is_none() => Ask::Answered(without_version()),
         ("GET", ["video", "generations", "jobs", job]) => Ask::Job((*job).to_owned()),
         ("GET" | "HEAD", ["video", "generations", _, "content", "video"]) => Ask::Answered(media::download()),
+        ("GET" | "HEAD", ["video", "generations", _, "content", "thumbnail"]) => Ask::Answered(media::spritesheet()),
         _ => openai::asks(request),
     }
 }

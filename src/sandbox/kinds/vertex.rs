@@ -8,6 +8,7 @@ use crate::sandbox::outcome::{Ending, Refusal};
 use crate::sandbox::poll::{Poll, Refused};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::request::Request;
+use crate::sandbox::storage::BUCKET;
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ fn invalid(message: &str) -> Reply {
 fn response(poll: &Poll<'_>, ending: Ending) -> Value {
     let videos = google::videos(ending, || match ending {
         Ending::Inline => json!({"bytesBase64Encoded": media::base64(), "mimeType": "video/mp4"}),
-        _ => json!({"gcsUri": format!("gs://vidgate-sandbox/{}/sample_0.mp4", poll.stem()), "mimeType": "video/mp4"}),
+        _ => json!({"gcsUri": format!("gs://{BUCKET}/{}/sample_0.mp4", poll.stem()), "mimeType": "video/mp4"}),
     });
     let filtered = google::filtered(ending);
     let mut response = json!({

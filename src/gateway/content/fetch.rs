@@ -1,0 +1,170 @@
+//! A file opened at its source: which call that takes, with which credentials, and after how many redirects.
+
+use super::guard::{Guard, Target, refusal};
+use super::storage;
+use crate::gateway::entry::Entry;
+use crate::gateway::poll::Polling;
+use crate::gateway::redact::Redactor;
+use crate::providers::{retry_after, said};
+use crate::upstream::{Download, Endpoint, Header, Limits, Outgoing};
+use crate::video::{ApiError, ErrorKind, Said};
+use http::header::{HOST, LOCATION, RANGE};
+use http::{HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use url::Url;
+
+/// Redirects that are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// Of an error's body so much is read for its words.
+const WORDS: Limits = Limits { max_body: 64 * 1024, retries: 0 };
+
+/// Opens files of one job for one client.
+pub(super) struct Fetch {
+    pub entry: Arc<Entry>,
+    pub polling: Arc<Polling>,
+    /// The API that the job was asked of.
+    pub own: Arc<Endpoint>,
+    /// The credential that knows the job; `None` for an API without credentials.
+    pub auth: Option<Header>,
+    /// What goes to the API besides: the request's id and its trace.
+    pub more: Vec<Header>,
+    pub redactor: Redactor,
+}
+
+/// Where a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// A link, or a path of the API that starts with `/`.
+    pub address: String,
+    /// Only the credentials of the API open it.
+    pub is_guarded: bool,
+}
+
+/// What is wanted of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Want {
+    pub method: Method,
+    pub range: Option<HeaderValue>,
+}
+
+impl Want {
+    pub fn whole() -> Want {
+        Want { method: Method::GET, range: None }
+    }
+}
+
+/// One request of a chain of redirects.
+struct Hop {
+    target: Target,
+    auth: Option<Header>,
+}
+
+impl Fetch {
+    /// Opens a file, redirects followed. The answer may have any other status.
+    pub async fn open(&self, place: &Place, want: &Want) -> Result<Download, ApiError> {
+        let mut hop = self.first(place)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let download = self.ask(&hop, want).await?;
+            let is_redirect = matches!(download.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+            if !is_redirect {
+                return Ok(download);
+            }
+            let location = download.headers.get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
+            download.discard().await;
+            hop = self.next(hop, location.as_deref())?;
+        }
+        Err(refusal(&format!("it was redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    /// What an answer means that is neither the file nor a reason to ask for a new link.
+    pub async fn failure(&self, download: Download) -> ApiError {
+        let status = download.status.as_u16();
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_secs() as i64);
+        let wait = retry_after(&download.headers, now);
+        let kind = match status {
+            429 => ErrorKind::RateLimited,
+            503 => ErrorKind::UpstreamUnavailable,
+            _ => ErrorKind::UpstreamError,
+        };
+        let said = self.words(download).await;
+        let detail = "The source of the video at {p} failed to give it.";
+        let mut error = ApiError { detail: detail.to_owned(), ..ApiError::said(kind, said) }.with_retry_after(wait);
+        self.redactor.error(&mut error);
+        error
+    }
+
+    /// What an answer means by which a link is gone, once a fresh poll gave no better one.
+    pub async fn gone(&self, download: Download, is_guarded: bool) -> ApiError {
+        let is_refusal = is_guarded && download.status == StatusCode::UNAUTHORIZED;
+        let kind = if is_refusal { ErrorKind::UpstreamAuthFailed } else { ErrorKind::VideoExpired };
+        let said = self.words(download).await;
+        let mut error = ApiError::said(kind, said);
+        self.redactor.error(&mut error);
+        error
+    }
+
+    async fn words(&self, download: Download) -> Said {
+        let status = download.status.as_u16();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        match self.polling.client.whole(download, &WORDS, deadline).await {
+            Ok(reply) => said(&reply),
+            Err(_) => Said { status, ..Said::default() },
+        }
+    }
+
+    pub fn guard(&self) -> Guard<'_> {
+        Guard { row: self.entry.row, settings: &self.entry.content, own: self.own.address() }
+    }
+
+    fn first(&self, place: &Place) -> Result<Hop, ApiError> {
+        let guard = self.guard();
+        let own = self.own.address();
+        let link = match place.address.starts_with('/') {
+            true => format!("{own}{}", place.address),
+            false => place.address.clone(),
+        };
+        let target = match storage::target(&link, &guard)? {
+            Some(target) => target,
+            None => guard.admit(&Url::parse(&link).map_err(|_| refusal("it is no URL"))?)?,
+        };
+        let auth = self.auth.clone().filter(|_| place.is_guarded && target.takes_credentials);
+        Ok(Hop { target, auth })
+    }
+
+    fn next(&self, before: Hop, location: Option<&str>) -> Result<Hop, ApiError> {
+        let location = location.ok_or_else(|| refusal("it was redirected to nowhere"))?;
+        let from = format!("{}{}", before.target.address, before.target.path);
+        let link = Url::parse(&from).and_then(|from| from.join(location));
+        let target = self.guard().admit(&link.map_err(|_| refusal("it was redirected to what is no URL"))?)?;
+        // Once a chain has left the host that the credential is for, it does not come back with it.
+        let auth = before.auth.filter(|_| target.address == before.target.address);
+        Ok(Hop { target, auth })
+    }
+
+    async fn ask(&self, hop: &Hop, want: &Want) -> Result<Download, ApiError> {
+        let Target { address, path, reach, is_own, .. } = &hop.target;
+        let endpoint = self.entry.download_endpoint(address, *reach)?;
+        let mut headers = vec![(HOST, endpoint.host_header().clone())];
+        match is_own {
+            true => {
+                headers.extend(self.entry.file_headers());
+                headers.extend(self.more.iter().cloned());
+            }
+            false => headers.extend(Entry::foreign_headers()),
+        }
+        headers.extend(hop.auth.clone());
+        headers.extend(want.range.clone().map(|range| (RANGE, range)));
+        let outgoing = Outgoing { method: want.method.clone(), path, headers, body: None };
+        let deadline = Instant::now() + self.entry.content.idle_timeout;
+        self.polling.client.open(&endpoint, &outgoing, self.entry.limits.retries, deadline).await.map_err(
+            |mut error| {
+                self.redactor.error(&mut error);
+                error
+            },
+        )
+    }
+}

@@ -1,0 +1,134 @@
+//! A file on its way to a client: its head, its bytes as fast as the client takes them, and a source that breaks.
+
+use super::fetch::{Fetch, Place, Want};
+use super::flow::{Flow, Source};
+use super::range::Part;
+use crate::video::{ApiError, ErrorKind};
+use http::header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+use std::time::Duration;
+
+/// How long a client may take nothing. Players stop reading while they are paused, and ask again when cut off.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Times that a source may break without having given another byte.
+const MAX_BREAKS: u32 = 3;
+
+/// A file, or a part of it, about to be sent.
+pub(in crate::gateway) struct Sending {
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Bytes that will be sent, where that is known.
+    pub length: Option<u64>,
+    /// `None` for a client who wants the head alone.
+    pub(super) flow: Option<Flow>,
+    /// How to go on after a break, where that is possible.
+    pub(super) resume: Option<Box<Resume>>,
+}
+
+/// A file that can be opened again at any byte, and recognized.
+pub(super) struct Resume {
+    pub fetch: Fetch,
+    pub place: Place,
+    /// A strong tag.
+    pub etag: HeaderValue,
+    /// Where in the file the part begins.
+    pub start: u64,
+    /// Its last byte, where that is known.
+    pub end: Option<u64>,
+}
+
+/// What became of the bytes.
+pub(in crate::gateway) struct Sent {
+    pub bytes: u64,
+    /// Why the source gave no more, though more was to come: the connection to the client must be closed.
+    pub broken: Option<ApiError>,
+}
+
+impl Sending {
+    /// Writes all of it. An error is one of writing to the client.
+    pub async fn write(mut self, session: &mut Session) -> pingora::Result<Sent> {
+        let (mut bytes, mut breaks) = (0, 0);
+        let header = self.header(session.req_header().version)?;
+        session.as_downstream_mut().set_write_timeout(Some(CLIENT_PATIENCE));
+        let flow = self.flow.take();
+        session.write_response_header(Box::new(header), flow.is_none()).await?;
+        let Some(mut flow) = flow else { return Ok(Sent { bytes, broken: None }) };
+        loop {
+            match flow.next().await {
+                Ok(Some(piece)) => {
+                    let length = piece.len() as u64;
+                    session.write_response_body(Some(piece), false).await?;
+                    (bytes, breaks) = (bytes + length, 0);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    breaks += 1;
+                    let again = match &self.resume {
+                        Some(resume) if breaks <= MAX_BREAKS => resume.again(bytes).await,
+                        _ => None,
+                    };
+                    match again {
+                        Some(next) => flow = next,
+                        None => return Ok(Sent { bytes, broken: Some(error) }),
+                    }
+                }
+            }
+        }
+        flow.finish().await;
+        session.write_response_body(None, true).await?;
+        Ok(Sent { bytes, broken: None })
+    }
+
+    fn header(&mut self, version: Version) -> pingora::Result<ResponseHeader> {
+        let mut header = ResponseHeader::build_no_case(self.status, Some(self.headers.len() + 1))?;
+        for (name, value) in std::mem::take(&mut self.headers) {
+            header.append_header(name, value)?;
+        }
+        match self.length {
+            Some(length) => header.insert_header(CONTENT_LENGTH, length)?,
+            // Before HTTP/1.1 the end of the connection is the end of the body; HTTP/2 has frames of its own.
+            None if version == Version::HTTP_11 => header.insert_header(TRANSFER_ENCODING, "chunked")?,
+            None => {}
+        }
+        Ok(header)
+    }
+}
+
+impl Resume {
+    /// The rest of the same file after this many bytes of the part; `None` when its source has another one now.
+    async fn again(&self, sent: u64) -> Option<Flow> {
+        let position = self.start + sent;
+        let range = match self.end {
+            Some(end) => format!("bytes={position}-{end}"),
+            None => format!("bytes={position}-"),
+        };
+        let want = Want { range: HeaderValue::from_str(&range).ok(), ..Want::whole() };
+        let download = self.fetch.open(&self.place, &want).await.ok()?;
+        if download.headers.get(ETAG) != Some(&self.etag) {
+            return None;
+        }
+        let skip = match download.status {
+            StatusCode::PARTIAL_CONTENT => {
+                Part::given(&download.headers).filter(|part| part.start == position).map(|_| 0)?
+            }
+            StatusCode::OK => position,
+            _ => return None,
+        };
+        let left = self.end.map(|end| end + 1 - position);
+        let idle_timeout = self.fetch.entry.content.idle_timeout;
+        Some(Flow::new(Source::Network { download, idle_timeout }, skip, left))
+    }
+}
+
+/// The connection to the client has to be closed: it was promised more than there is.
+pub(in crate::gateway) fn cut_off(error: &ApiError) -> Box<Error> {
+    let what = match error.kind {
+        ErrorKind::UpstreamTimeout => ErrorType::ReadTimedout,
+        _ => ErrorType::ConnectionClosed,
+    };
+    Error::explain(what, "the source of a video broke off").into_up()
+}

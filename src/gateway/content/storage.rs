@@ -1,0 +1,113 @@
+//! Objects in a cloud's storage: where they are fetched with the credential that asked for the job.
+
+use super::guard::{Guard, Target, refusal};
+use crate::config::BaseAddress;
+use crate::upstream::Reach;
+use crate::video::ApiError;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The host of Google's JSON API: <https://cloud.google.com/storage/docs/json_api/v1/objects/get>.
+const GOOGLE: &str = "storage.googleapis.com";
+
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where an object is fetched; `None` for an address that is no object's.
+pub(super) fn target(address: &str, guard: &Guard<'_>) -> Result<Option<Target>, ApiError> {
+    let Some(name) = address.strip_prefix("gs://") else { return Ok(None) };
+    let (bucket, object) = parts(name)?;
+    let path = format!("/storage/v1/b/{bucket}/o/{}?alt=media", utf8_percent_encode(object, UNRESERVED));
+    Ok(Some(at(GOOGLE.to_owned(), path, guard)))
+}
+
+/// At the storage's own host, or at the address that the settings put in its place.
+fn at(host: String, path: String, guard: &Guard<'_>) -> Target {
+    let (address, base_path, reach) = match &guard.settings.storage_url {
+        Some(base) => (BaseAddress { path: String::new(), ..base.clone() }, base.path.as_str(), Reach::Anywhere),
+        None => {
+            let address = BaseAddress { tls: true, host, port: 443, path: String::new() };
+            let reach = if guard.is_named(&address) { Reach::Anywhere } else { Reach::Public };
+            (address, "", reach)
+        }
+    };
+    Target { path: format!("{base_path}{path}"), address, reach, is_own: false, takes_credentials: true }
+}
+
+/// Bucket and object, each a name that cannot leave its place.
+fn parts(name: &str) -> Result<(&str, &str), ApiError> {
+    let (bucket, object) = name.split_once('/').ok_or_else(|| refusal("it names no object in a bucket"))?;
+    if !is_bucket(bucket) {
+        return Err(refusal("its bucket has a name that no bucket has"));
+    }
+    // Such objects are possible, and more often somebody's attempt to leave the bucket.
+    let is_odd = |segment: &str| matches!(segment, "." | "..");
+    if object.is_empty() || object.split('/').any(is_odd) || object.chars().any(char::is_control) {
+        return Err(refusal("its object has a name of dot segments or control characters, or none"));
+    }
+    Ok((bucket, object))
+}
+
+/// <https://cloud.google.com/storage/docs/buckets#naming>.
+fn is_bucket(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+    (3..=222).contains(&name.len()) && name.bytes().all(is_plain) && !name.contains("..") && !name.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Content, ContentMode};
+    use crate::providers::find;
+    use std::time::Duration;
+
+    fn fetched_at(address: &str, storage_url: Option<&str>) -> Result<Option<String>, ApiError> {
+        let settings = Content {
+            mode: ContentMode::Stream,
+            allow_hosts: Vec::new(),
+            idle_timeout: Duration::from_secs(1),
+            storage_url: storage_url.map(|url| BaseAddress::parse(url).unwrap()),
+        };
+        let own = BaseAddress::parse("https://aiplatform.googleapis.com/v1").unwrap();
+        let guard = Guard { row: find("vertex").unwrap(), settings: &settings, own: &own };
+        let target = target(address, &guard)?;
+        Ok(target.map(|target| format!("{}{} {:?}", target.address, target.path, target.reach)))
+    }
+
+    #[test]
+    fn an_object_is_one_segment_of_the_call() {
+        let google = "https://storage.googleapis.com/storage/v1/b";
+        let table = [
+            ("gs://films/a/b c.mp4", None, Some(format!("{google}/films/o/a%2Fb%20c.mp4?alt=media Public"))),
+            ("gs://films/a?x=1#y", None, Some(format!("{google}/films/o/a%3Fx%3D1%23y?alt=media Public"))),
+            (
+                "gs://films/a",
+                Some("http://127.0.0.1:4443/gcs"),
+                Some("http://127.0.0.1:4443/gcs/storage/v1/b/films/o/a?alt=media Anywhere".to_owned()),
+            ),
+            ("https://storage.googleapis.com/films/a", None, None),
+        ];
+        for (address, storage_url, want) in table {
+            assert_eq!(fetched_at(address, storage_url).unwrap(), want, "{address}");
+        }
+    }
+
+    #[test]
+    fn no_name_leaves_its_bucket() {
+        let table = [
+            "gs://films",
+            "gs://films/",
+            "gs:///a",
+            "gs://other-bucket/../x",
+            "gs://films/./x",
+            "gs://../films/x",
+            "gs://Films/x",
+            "gs://a.b..c/x",
+            "gs://films%2f..%2fx/y",
+            "gs://films@evil.test/x",
+            "gs://films:80/x",
+            "gs://films/a\nb",
+        ];
+        for address in table {
+            assert!(fetched_at(address, None).is_err(), "{address:?}");
+        }
+    }
+}

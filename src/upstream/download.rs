@@ -1,0 +1,116 @@
+//! A reply whose head has come; its body is read as it comes.
+
+use super::body;
+use super::fault::Fault;
+use crate::providers::Reply;
+use crate::video::{ApiError, ErrorKind};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pingora::connectors::http::Connector;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
+const IDLE: Duration = Duration::from_secs(50);
+
+/// How much of a body that nobody wants is read, and how long, so that its connection can be used again.
+const SCRAPS: usize = 64 * 1024;
+const SCRAPS_WAIT: Duration = Duration::from_millis(200);
+
+/// A connection on which a reply is coming. Dropping it closes the connection.
+pub struct Download {
+    connector: Arc<Connector>,
+    peer: Arc<HttpPeer>,
+    session: HttpSession,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+}
+
+impl Download {
+    pub(super) fn new(
+        connector: Arc<Connector>,
+        peer: Arc<HttpPeer>,
+        session: HttpSession,
+        status: StatusCode,
+        headers: HeaderMap,
+    ) -> Download {
+        Download { connector, peer, session, status, headers }
+    }
+
+    /// The next piece of the body; `None` after its last. Fails when the connection ends before the body does.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Box<pingora::Error>> {
+        self.session.read_response_body().await
+    }
+
+    /// The same with a limit on the silence before it.
+    pub async fn next_within(&mut self, idle_timeout: Duration) -> Result<Option<Bytes>, ApiError> {
+        match timeout(idle_timeout, self.next()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) => Err(Fault::invalid("broke off before its end").error),
+            Err(_) => {
+                let detail = format!("{{p}} sent nothing for {} s.", idle_timeout.as_secs_f64());
+                Err(ApiError::because(ErrorKind::UpstreamTimeout, detail))
+            }
+        }
+    }
+
+    /// Whether the whole body was read.
+    pub fn is_done(&mut self) -> bool {
+        self.session.response_done()
+    }
+
+    /// Reads the rest as a reply of at most `max_body` bytes, compressed and unfolded.
+    pub(super) async fn whole(mut self, max_body: usize, deadline: Instant) -> Result<Reply, Fault> {
+        match timeout_at(deadline, body::read(&mut self, max_body)).await {
+            Ok(Ok(body)) => {
+                let (status, mut headers) = (self.status, std::mem::take(&mut self.headers));
+                self.give_back().await;
+                let body = body::unfold(body, &mut headers, max_body)?;
+                let received_at =
+                    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+                Ok(Reply { status, headers, body, received_at })
+            }
+            failed => {
+                retire(&self.connector, self.session, &self.peer).await;
+                Err(failed.map_or_else(|_| Fault::timeout(), |result| result.err().unwrap_or_else(Fault::timeout)))
+            }
+        }
+    }
+
+    /// The connection can be used again: the body was read to its end.
+    pub async fn give_back(self) {
+        self.connector.release_http_session(self.session, &*self.peer, Some(IDLE)).await;
+    }
+
+    /// Nobody wants the rest. A short one is read, which is cheaper than another connection.
+    pub async fn discard(mut self) {
+        let reading = async {
+            let mut read = 0;
+            while read <= SCRAPS {
+                match self.next().await {
+                    Ok(Some(piece)) => read += piece.len(),
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        if timeout_at(Instant::now() + SCRAPS_WAIT, reading).await == Ok(true) {
+            self.give_back().await;
+        } else {
+            retire(&self.connector, self.session, &self.peer).await;
+        }
+    }
+}
+
+/// A connection on which an exchange failed carries no other one: it may be dead and not know it. HTTP/1 ends with
+/// its session; an HTTP/2 connection takes no new streams and ends after those that it has.
+pub(super) async fn retire(connector: &Connector, session: HttpSession, peer: &HttpPeer) {
+    if let HttpSession::H2(h2) = &session {
+        h2.conn.mark_shutdown();
+        connector.release_http_session(session, peer, None).await;
+    }
+}
