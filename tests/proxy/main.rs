@@ -1,6 +1,7 @@
 //! The real program over real sockets, one module per behaviour.
 
 mod commands;
+mod content;
 mod dashboards;
 mod errors;
 mod faults;

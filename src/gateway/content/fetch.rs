@@ -129,7 +129,7 @@ impl Fetch {
         };
         let target = match storage::target(&link, &guard)? {
             Some(target) => target,
-            None => guard.admit(&Url::parse(&link).map_err(|_| refusal("it is no URL"))?)?,
+            None => guard.admit(&parsed(&link, None)?)?,
         };
         let auth = self.auth.clone().filter(|_| place.is_guarded && target.takes_credentials);
         Ok(Hop { target, auth })
@@ -138,8 +138,7 @@ impl Fetch {
     fn next(&self, before: Hop, location: Option<&str>) -> Result<Hop, ApiError> {
         let location = location.ok_or_else(|| refusal("it was redirected to nowhere"))?;
         let from = format!("{}{}", before.target.address, before.target.path);
-        let link = Url::parse(&from).and_then(|from| from.join(location));
-        let target = self.guard().admit(&link.map_err(|_| refusal("it was redirected to what is no URL"))?)?;
+        let target = self.guard().admit(&parsed(location, Url::parse(&from).ok().as_ref())?)?;
         // Once a chain has left the host that the credential is for, it does not come back with it.
         let auth = before.auth.filter(|_| target.address == before.target.address);
         Ok(Hop { target, auth })
@@ -167,4 +166,12 @@ impl Fetch {
             },
         )
     }
+}
+
+/// A link as it is written, which may be relative to another one. What parsers disagree about is no link.
+fn parsed(link: &str, base: Option<&Url>) -> Result<Url, ApiError> {
+    if link.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
+        return Err(refusal("it holds a backslash, white space or control characters"));
+    }
+    Url::options().base_url(base).parse(link).map_err(|_| refusal("it is no URL"))
 }

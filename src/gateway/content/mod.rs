@@ -320,7 +320,11 @@ impl Visit<'_> {
             about.insert(ETAG, measure.etag.clone());
         }
         let opening = opening::of(StatusCode::OK, &about, self.caller.headers, self.range)?;
-        let headers = opening.headers(&about, &stored.content_type);
+        let mut content_type = stored.content_type.as_str();
+        if let Some(coming) = &mut inline {
+            content_type = coming.content_type().await?.unwrap_or(content_type);
+        }
+        let headers = opening.headers(&about, content_type);
         if let Some(answer) = self.without_bytes(&opening, &headers, answered) {
             return Ok(Served::Answer(answer));
         }

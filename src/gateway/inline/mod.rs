@@ -35,6 +35,8 @@ pub(super) struct Inline {
     ready: Bytes,
     /// Where the rest comes from.
     rest: Option<(Download, Duration)>,
+    /// Bytes that were looked at and are still to come.
+    first: Option<Bytes>,
 }
 
 /// An answer, and the video in it where it was found.
@@ -49,17 +51,28 @@ impl Inline {
     /// A string that is in memory, its closing quote included.
     pub fn held(string: Bytes) -> Inline {
         let ready = string.slice(decode::start_of_data(&string)..);
-        Inline { decoder: Decoder::default(), ready, rest: None }
+        Inline { decoder: Decoder::default(), ready, rest: None, first: None }
     }
 
     fn coming(string: &Bytes, more: Bytes, download: Download, idle_timeout: Duration) -> Inline {
         let start = decode::start_of_data(string);
         let ready = Bytes::from([string.get(start..).unwrap_or_default(), &more].concat());
-        Inline { decoder: Decoder::default(), ready, rest: Some((download, idle_timeout)) }
+        Inline { decoder: Decoder::default(), ready, rest: Some((download, idle_timeout)), first: None }
+    }
+
+    /// What the video is by its first bytes, where they tell. The answer may say it only behind the last.
+    pub async fn content_type(&mut self) -> Result<Option<&'static str>, ApiError> {
+        let first = self.next().await?.unwrap_or_default();
+        let known = type_by_signature(&first);
+        self.first = Some(first).filter(|first| !first.is_empty());
+        Ok(known)
     }
 
     /// The next bytes of the video; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         loop {
             if self.decoder.has_ended() {
                 return Ok(None);
@@ -175,6 +188,19 @@ impl Scan {
 
     fn into_inline(self) -> Inline {
         Inline::coming(&self.elider.take_long(), self.input, self.download, self.idle_timeout)
+    }
+}
+
+/// Matroska begins with the magic number of EBML (RFC 8794), QuickTime and MP4 with a box that names their brand.
+fn type_by_signature(bytes: &[u8]) -> Option<&'static str> {
+    let head = bytes.get(..bytes.len().min(64)).unwrap_or_default();
+    let holds = |word: &[u8]| head.windows(word.len()).any(|window| window == word);
+    match head {
+        [0x1a, 0x45, 0xdf, 0xa3, ..] if holds(b"matroska") => Some("video/x-matroska"),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => Some("video/webm"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'q', b't', b' ', b' ', ..] => Some("video/quicktime"),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some("video/mp4"),
+        _ => None,
     }
 }
 

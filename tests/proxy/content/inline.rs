@@ -1,0 +1,168 @@
+//! Videos that stand in base64 in the provider's answer.
+
+use super::answer;
+use crate::support::{Proxy, Upstream, get, send};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+
+const CONTENT: &str = "/v1/videos/models/veo-3/operations/abc:gemini/content";
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 7 % 251) as u8).collect()
+}
+
+/// A proxy before a Gemini that answers with this JSON.
+fn before(body: String) -> (Upstream, Proxy) {
+    let api = Upstream::json(200, &body);
+    let proxy = Proxy::start(&config(&api, ""));
+    (api, proxy)
+}
+
+fn config(api: &Upstream, more: &str) -> String {
+    format!(
+        "providers: {{gemini: {{base_url: \"http://{}\", credentials: {{api_key: k-123456}}{more}}}}}\n",
+        api.address()
+    )
+}
+
+fn sample(data: &str) -> String {
+    format!(r#"{{"video":{{"encodedVideo":"{data}","encoding":"video/webm"}}}}"#)
+}
+
+fn done(samples: &[String]) -> String {
+    format!(
+        r#"{{"name":"x","done":true,"response":{{"generateVideoResponse":{{"generatedSamples":[{}]}}}}}}"#,
+        samples.join(",")
+    )
+}
+
+#[test]
+fn videos_of_any_length_come_out_as_they_went_in() {
+    for length in [0, 1, 2, 3, 4000, 20_000, 300_001] {
+        // The head of a WebM: what the answer says of its type comes behind a video that is not held in memory.
+        let file = [&b"\x1a\x45\xdf\xa3"[..], &bytes(length)].concat();
+        let forms = [
+            STANDARD.encode(&file),
+            URL_SAFE_NO_PAD.encode(&file),
+            STANDARD.encode(&file).replace('/', "\\/"),
+            STANDARD
+                .encode(&file)
+                .as_bytes()
+                .chunks(76)
+                .map(|line| String::from_utf8_lossy(line))
+                .collect::<Vec<_>>()
+                .join("\\n"),
+        ];
+        for form in forms {
+            let (_api, proxy) = before(done(&[sample(&form)]));
+            let whole = get(proxy.address(), CONTENT);
+            assert_eq!((whole.status, whole.header("content-type")), (200, Some("video/webm")), "{length}");
+            assert!(whole.body == file, "{length}: {} bytes", whole.body.len());
+        }
+    }
+}
+
+#[test]
+fn a_long_video_has_ranges_a_length_and_a_tag() {
+    let file = bytes(500_000);
+    let (api, proxy) = before(done(&[sample(&STANDARD.encode(&file))]));
+    let part = send(proxy.address(), "GET", CONTENT, &[("Range", "bytes=400000-400099")]);
+    assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 400000-400099/500000")));
+    assert!(part.body == file[400_000..400_100]);
+    assert_eq!(api.requests().len(), 2, "it was measured once");
+    let head = send(proxy.address(), "HEAD", CONTENT, &[]);
+    assert_eq!((head.status, head.header("content-length")), (200, Some("500000")));
+    let tag = head.header("etag").unwrap();
+    let last = send(proxy.address(), "GET", CONTENT, &[("Range", "bytes=-1"), ("If-Range", tag)]);
+    assert_eq!((last.status, last.body.as_slice()), (206, &file[499_999..]));
+    let whole = get(proxy.address(), CONTENT);
+    assert_eq!((whole.header("content-length"), whole.header("etag")), (Some("500000"), Some(tag)));
+    assert!(whole.body == file);
+}
+
+#[test]
+fn the_right_one_of_several_is_found_wherever_it_stands() {
+    let (one, other) = (bytes(100_000), bytes(90_000).into_iter().rev().collect::<Vec<u8>>());
+    let (long, longer) = (STANDARD.encode(&one), STANDARD.encode(&other));
+    let prompt = "a long \\\"prompt\\\" ".repeat(5000);
+    let documents = [
+        done(&[sample(&long), sample(&longer)]),
+        // What says that the job is done comes last.
+        format!(
+            r#"{{"metadata":{{"prompt":"{prompt}"}},"response":{{"generateVideoResponse":{{"generatedSamples":[{},{}]}}}},"done":true}}"#,
+            sample(&long),
+            sample(&longer)
+        ),
+    ];
+    for document in documents {
+        let (_api, proxy) = before(document);
+        for (index, want) in [&one, &other].into_iter().enumerate() {
+            let got = get(proxy.address(), &format!("{CONTENT}?index={index}"));
+            assert_eq!(got.status, 200, "{index}: {}", got.text());
+            assert!(got.body == *want, "{index}: {} bytes", got.body.len());
+        }
+        let none = get(proxy.address(), &format!("{CONTENT}?index=2"));
+        assert_eq!((none.status, none.code().as_str()), (400, "invalid_index"));
+    }
+}
+
+#[test]
+fn a_data_uri_is_a_video_too() {
+    let file = bytes(200_000);
+    let link = format!("data:video/webm;base64,{}", STANDARD.encode(&file));
+    let api = Upstream::json(200, &format!(r#"{{"id":"a","status":"succeeded","output":["{link}"]}}"#));
+    let proxy = Proxy::start(&format!(
+        "providers: {{replicate: {{base_url: \"http://{}\", credentials: {{api_key: k-123456}}}}}}\n",
+        api.address()
+    ));
+    let whole = get(proxy.address(), "/v1/videos/abc:replicate/content");
+    assert_eq!((whole.status, whole.header("content-type")), (200, Some("video/webm")), "a data URI");
+    assert!(whole.body == file, "{} bytes", whole.body.len());
+}
+
+#[test]
+fn an_answer_larger_than_max_body_is_streamed_all_the_same() {
+    let file = bytes(3_000_000);
+    let api = Upstream::json(200, &done(&[sample(&STANDARD.encode(&file))]));
+    let proxy = Proxy::start(&config(&api, ", max_body: 64KiB"));
+    assert!(get(proxy.address(), CONTENT).body == file);
+    let polled = get(proxy.address(), "/v1/videos/models/veo-3/operations/abc:gemini");
+    assert_eq!((polled.status, polled.code().as_str()), (502, "upstream_invalid_response"));
+}
+
+#[test]
+fn an_answer_that_is_compressed_unasked_is_understood() {
+    let file = bytes(100_000);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(done(&[sample(&STANDARD.encode(&file))]).as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let api = Upstream::start(move |_, stream| {
+        answer(stream, 200, &[("content-type", "application/json"), ("content-encoding", "gzip")], &body)
+    });
+    let proxy = Proxy::start(&config(&api, ""));
+    let whole = get(proxy.address(), CONTENT);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    assert!(whole.body == file);
+}
+
+#[test]
+fn what_is_no_base64_is_an_error_or_a_connection_that_ends() {
+    let (_api, proxy) = before(done(&[sample("!!!!")]));
+    let broken = get(proxy.address(), CONTENT);
+    assert_eq!((broken.status, broken.code().as_str()), (502, "upstream_invalid_response"));
+    let (_api, proxy) = before(done(&[sample(&format!("{}!", "A".repeat(50_000)))]));
+    let response = send(proxy.address(), "GET", CONTENT, &[("Range", "bytes=0-1")]);
+    assert_eq!((response.status, response.code().as_str()), (502, "upstream_invalid_response"));
+}
+
+#[test]
+fn an_error_instead_of_an_answer_is_that_error() {
+    for (status, want) in [(404, 404), (429, 429), (500, 502)] {
+        let api = Upstream::json(status, r#"{"error":{"code":1,"message":"no","status":"X"}}"#);
+        let proxy = Proxy::start(&config(&api, ", retries: 0"));
+        assert_eq!(get(proxy.address(), CONTENT).status, want, "{status}");
+    }
+}
