@@ -4,6 +4,7 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod arn;
 mod azure;
 mod dialect;
 mod gemini;
@@ -23,6 +24,7 @@ mod testing;
 mod vertex;
 mod wire;
 
+pub use arn::Arn;
 pub use dialect::retry_after;
 pub use job::{Job, JobRule};
 pub use states::{State, States};
@@ -113,6 +115,9 @@ pub enum Scheme {
     GoogleServiceAccount,
     /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
     EntraClientSecret,
+    /// AWS Signature Version 4 for this service (access key id, secret, perhaps a session token). The job's name is an
+    /// [`Arn`], whose region the signature is for.
+    AwsSignature { service: &'static str },
 }
 
 impl Provider {

@@ -2,7 +2,7 @@
 //!
 //! - [`Endpoint`]: an address with its names resolved in the background
 //! - [`Client`]: the connection pool; sends a call, reads the reply within its limits, tries again where that is safe
-//! - [`Authenticator`]: a credential turned into headers, tokens included
+//! - [`Authenticator`]: a credential turned into headers, tokens and signatures included
 
 mod attempt;
 mod auth;
@@ -14,13 +14,15 @@ mod google;
 mod handshake;
 mod outgoing;
 mod retry;
+mod sigv4;
 #[cfg(test)]
 mod testing;
 mod token;
 mod trust;
 
-pub use auth::{Authenticator, Header};
+pub use auth::{Authenticator, Header, Proof};
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use outgoing::{Limits, Outgoing};
+pub use sigv4::{AwsKey, Scope, encoded_path};
 pub use trust::{Trust, TrustError};
