@@ -6,6 +6,7 @@
 
 mod arn;
 mod azure;
+mod bedrock;
 mod dialect;
 mod gemini;
 mod google;
@@ -42,6 +43,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
+    &bedrock::BEDROCK,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
