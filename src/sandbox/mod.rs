@@ -6,6 +6,7 @@
 //!
 //! Adding a kind is one file in `kinds/` and one line in [`KINDS`].
 
+mod aws;
 mod body;
 mod credentials;
 mod faults;
@@ -17,6 +18,7 @@ mod pace;
 mod poll;
 mod reply;
 mod request;
+mod s3;
 mod server;
 mod service;
 mod tokens;
@@ -24,6 +26,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub use aws::{AWS_SESSION, AWS_USER, AwsKey};
 pub use credentials::Credential;
 pub use kinds::{KINDS, Kind, find};
 pub use outcome::{Ending, Fault, OUTCOMES, Outcome, OutcomeRow, Refusal, Stay};

@@ -7,7 +7,7 @@ use super::pace::{self, State};
 use super::poll::{Poll, Refused, Times};
 use super::reply::Reply;
 use super::request::{Recorded, Request, segments};
-use super::{Options, credentials, faults, media, tokens};
+use super::{Options, credentials, faults, media, s3, tokens};
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -52,6 +52,9 @@ impl Service {
         if let Some(kind) = tokens::asked_of(recorded) {
             let count = self.jobs(|jobs| jobs.count(kind, "token"));
             return tokens::answer(kind, recorded, count);
+        }
+        if let Some(object) = s3::asked_of(recorded) {
+            return self.object(recorded, &object);
         }
         match self.route(recorded) {
             Some((kind, request)) => self.provider(kind, &request),
@@ -113,11 +116,24 @@ impl Service {
 
     /// The bytes of a job that has any; for every other one, the kind's own "no such video".
     fn content(&self, kind: &Kind, job: &str) -> Reply {
-        let start = self.jobs(|jobs| jobs.start(kind.name, job, self.now()));
-        match self.state(outcome::of(job), start) {
-            State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline) => media::download(),
-            _ => refuse(kind, Refused { refusal: Refusal::UnknownJob, job, retry_after: None }),
+        match self.has_video(kind.name, job) {
+            true => media::download(),
+            false => refuse(kind, Refused { refusal: Refusal::UnknownJob, job, retry_after: None }),
         }
+    }
+
+    /// The object that a job of Bedrock writes, if it does.
+    fn object(&self, recorded: &Recorded, object: &s3::Object) -> Reply {
+        s3::refusal(recorded, object).unwrap_or_else(|| match self.has_video("bedrock", &object.job) {
+            true => media::download(),
+            false => s3::no_such_key(),
+        })
+    }
+
+    fn has_video(&self, kind: &str, job: &str) -> bool {
+        let start = self.jobs(|jobs| jobs.start(kind, job, self.now()));
+        let state = self.state(outcome::of(job), start);
+        matches!(state, State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline))
     }
 
     fn state(&self, outcome: Outcome, start: Start) -> State {
