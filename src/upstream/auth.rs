@@ -72,6 +72,9 @@ impl Authenticator {
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
             Scheme::AwsSignature { service } => {
+                for index in [0, 2] {
+                    sensitive(field(index))?;
+                }
                 let session_token = credential.fields.get(2).cloned();
                 let key = AwsKey { id: field(0).into(), secret: field(1).into(), session_token };
                 Means::Fixed(Proof::Signature { key: Arc::new(key), service })

@@ -65,7 +65,7 @@ impl AwsKey {
         put(outgoing, AUTHORIZATION, &authorization, true)
     }
 
-    /// How `authorization` begins, for people.
+    /// The headers that carry it, for people.
     pub fn shown(&self) -> Vec<String> {
         let token = self.session_token.as_ref().map(|_| format!("{SECURITY_TOKEN}: ***"));
         token.into_iter().chain([format!("{AUTHORIZATION}: {ALGORITHM} ***")]).collect()

@@ -143,7 +143,7 @@ impl Poll {
             return Err(hold.error(detail, Instant::now()));
         }
         Err(verdict.unwrap_or_else(|| {
-            let detail = "The job lies in a project that no credential of {p} reaches.";
+            let detail = "The job lies in a project or an account that no credential of {p} reaches.";
             ApiError::because(ErrorKind::InvalidVideoId, detail).with_param("video_id")
         }))
     }
