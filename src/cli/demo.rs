@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::runtime::Builder;
 use vidgate::config::Settings;
 use vidgate::providers::{CredentialForm, PROVIDERS, Provider, Scheme};
-use vidgate::sandbox::{self, OUTCOMES, Options, Sandbox};
+use vidgate::sandbox::{self, AWS_USER, OUTCOMES, Options, Sandbox};
 use vidgate::server;
 
 /// Any word will do: the sandbox refuses only keys that say `wrong`.
@@ -43,15 +43,11 @@ fn config(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, std::fmt::
     let listen = arguments.listen;
     let admin = arguments.admin.map_or("null".to_owned(), |address| address.to_string());
     let mut text = format!("listen: {listen}\nadmin: {admin}\nlog: {{level: info, format: text}}\nproviders:\n");
-    let content =
-        format!("content: {{storage_url: \"{}\", allow_hosts: [\"{}\"]}}", sandbox.storage_url(), sandbox.address());
     for row in simulated() {
         let (kind, base_url) = (row.kind, sandbox.base_url(row.kind));
-        let key = row.credentials.iter().find_map(one_key).unwrap_or("api_key");
-        writeln!(
-            text,
-            "  {kind}: {{base_url: \"{base_url}\", credentials: {{{key}: {KEY}}}, poll: {{interval: 1s}}, {content}}}"
-        )?;
+        let (credentials, storage_url) = (credentials(row), sandbox.storage_url(kind));
+        writeln!(text, "  {kind}:\n    base_url: \"{base_url}\"\n    credentials: {{{credentials}}}")?;
+        writeln!(text, "    poll: {{interval: 1s}}\n    content: {{storage_url: \"{storage_url}\"}}")?;
     }
     Ok(text)
 }
@@ -59,6 +55,15 @@ fn config(sandbox: &Sandbox, arguments: &Arguments) -> Result<String, std::fmt::
 /// The kinds that have a simulated provider.
 fn simulated() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().filter(|row| sandbox::find(row.kind).is_some())
+}
+
+/// What the simulated provider takes: one key where that is enough, and the sandbox's own where calls are signed with it.
+fn credentials(row: &Provider) -> String {
+    let signs = row.credentials.iter().any(|form| matches!(form.scheme, Scheme::AwsSignature { .. }));
+    if signs {
+        return format!("access_key_id: {}, secret_access_key: \"{}\"", AWS_USER.id, AWS_USER.secret);
+    }
+    format!("{}: {KEY}", row.credentials.iter().find_map(one_key).unwrap_or("api_key"))
 }
 
 /// The field of a credential that is one key, sent as it is.

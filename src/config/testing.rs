@@ -3,7 +3,7 @@
 use super::environment::Environment;
 use super::faults::Faults;
 use super::settings::Settings;
-use crate::providers::{BaseUrl, Call, CredentialForm, Job, JobRule, Provider, Reply, Scheme, Step};
+use crate::providers::{BaseUrl, Call, CredentialForm, Job, JobRule, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ErrorKind, Lifetime};
 use http::Method;
 use std::collections::HashMap;
@@ -94,6 +94,8 @@ const fn row(kind: &'static str, base_url: BaseUrl, credentials: &'static [Crede
         result_lifetime: Lifetime::Unknown,
         link_hosts: &[],
         own_links_need_credentials: false,
+        results_may_be_inline: false,
+        variants: NO_VARIANTS,
         states: &[],
         request,
         read,

@@ -48,9 +48,9 @@ impl Gateway {
             Means::Keys(keys) => keys.iter().map(|key| key.name().to_string()).collect(),
         };
         headers.extend(match &entry.means {
-            Means::None => None,
-            Means::Forward => Some("authorization: ***".to_owned()),
-            Means::Keys(keys) => keys.first().map(Authenticator::shown),
+            Means::None => Vec::new(),
+            Means::Forward => vec!["authorization: ***".to_owned()],
+            Means::Keys(keys) => keys.first().map(Authenticator::shown).unwrap_or_default(),
         });
         let base = endpoint.address().to_string();
         Ok(Explanation {

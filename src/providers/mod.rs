@@ -4,7 +4,9 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod arn;
 mod azure;
+mod bedrock;
 mod dialect;
 mod gemini;
 mod google;
@@ -23,6 +25,7 @@ mod testing;
 mod vertex;
 mod wire;
 
+pub use arn::Arn;
 pub use dialect::{retry_after, said};
 pub use job::{Job, JobRule};
 pub use states::{State, States};
@@ -40,6 +43,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
+    &bedrock::BEDROCK,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
@@ -128,6 +132,9 @@ pub enum Scheme {
     GoogleServiceAccount,
     /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
     EntraClientSecret,
+    /// AWS Signature Version 4 for this service (access key id, secret, perhaps a session token). The job's name is an
+    /// [`Arn`], whose region the signature is for.
+    AwsSignature { service: &'static str },
 }
 
 impl Provider {

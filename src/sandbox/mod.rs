@@ -6,6 +6,7 @@
 //!
 //! Adding a kind is one file in `kinds/` and one line in [`KINDS`].
 
+mod aws;
 mod body;
 mod credentials;
 mod faults;
@@ -18,6 +19,7 @@ mod poll;
 mod ranges;
 mod reply;
 mod request;
+mod s3;
 mod server;
 mod service;
 mod storage;
@@ -26,6 +28,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub use aws::{AWS_SESSION, AWS_USER, AwsKey};
 pub use credentials::Credential;
 pub use kinds::{KINDS, Kind, find};
 pub use outcome::{Ending, Fault, OUTCOMES, Outcome, OutcomeRow, Refusal, Stay};
@@ -88,9 +91,10 @@ impl Sandbox {
         format!("{}/{kind}{}", origin(self.address), find(kind).map_or("", |row| row.base))
     }
 
-    /// Where objects in the cloud's storage are, for `content.storage_url`.
-    pub fn storage_url(&self) -> String {
-        origin(self.address)
+    /// Where the objects of a kind's cloud storage are, for `content.storage_url`.
+    pub fn storage_url(&self, kind: &str) -> String {
+        let path = if kind == "bedrock" { "/bedrock/s3" } else { "" };
+        format!("{}{path}", origin(self.address))
     }
 
     /// How many status requests named this job, in the form in which the kind's jobs are named, whatever came of them.

@@ -7,7 +7,7 @@ use super::pace::{self, State};
 use super::poll::{Poll, Refused, Times};
 use super::reply::Reply;
 use super::request::{Recorded, Request, segments};
-use super::{Options, credentials, faults, media, ranges, storage, tokens};
+use super::{Options, credentials, faults, media, ranges, s3, storage, tokens};
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -55,6 +55,9 @@ impl Service {
         if let Some(kind) = tokens::asked_of(recorded) {
             let count = self.jobs(|jobs| jobs.count(kind, "token"));
             return tokens::answer(kind, recorded, count);
+        }
+        if let Some(object) = s3::asked_of(recorded) {
+            return self.object(recorded, &object);
         }
         match self.route(recorded) {
             Some((kind, request)) => self.provider(kind, &request),
@@ -116,15 +119,28 @@ impl Service {
 
     /// The bytes of a job that has any; for every other one, the kind's own "no such video".
     fn content(&self, kind: &Kind, request: &Request<'_>, job: &str) -> Reply {
-        let start = self.jobs(|jobs| jobs.start(kind.name, job, self.now()));
         let no_video = |refusal| refuse(kind, Refused { refusal, job, retry_after: None });
-        match self.state(outcome::of(job), start) {
-            State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline) => {
+        match self.has_video(kind.name, job) {
+            true => {
                 let variant = request.recorded.query("variant");
                 media::rendering(variant.as_deref()).unwrap_or_else(|| no_video(Refusal::Malformed))
             }
-            _ => no_video(Refusal::UnknownJob),
+            false => no_video(Refusal::UnknownJob),
         }
+    }
+
+    /// The object that a job of Bedrock writes, if it does.
+    fn object(&self, recorded: &Recorded, object: &s3::Object) -> Reply {
+        s3::refusal(recorded, object).unwrap_or_else(|| match self.has_video("bedrock", &object.job) {
+            true => media::download(),
+            false => s3::no_such_key(),
+        })
+    }
+
+    fn has_video(&self, kind: &str, job: &str) -> bool {
+        let start = self.jobs(|jobs| jobs.start(kind, job, self.now()));
+        let state = self.state(outcome::of(job), start);
+        matches!(state, State::Ended(Ending::Completed | Ending::PartlyFiltered | Ending::Inline))
     }
 
     fn state(&self, outcome: Outcome, start: Start) -> State {

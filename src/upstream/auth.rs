@@ -1,12 +1,14 @@
 //! A credential turned into the headers that carry it.
 
+use super::sigv4::{AwsKey, Scope};
 use super::token::TokenSource;
-use super::{Client, Trust, google};
+use super::{Client, Outgoing, Trust, google};
 use crate::config::{BaseAddress, Credential, Secret};
-use crate::providers::Scheme;
+use crate::providers::{Arn, Job, Scheme};
 use crate::video::{ApiError, ErrorKind};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -28,8 +30,50 @@ pub struct Authenticator {
 }
 
 enum Means {
-    Fixed(Header),
+    Fixed(Proof),
     Token(TokenSource),
+}
+
+/// What shows a provider who calls.
+#[derive(Clone)]
+pub enum Proof {
+    /// The same on every call.
+    Header(Header),
+    /// Made for each call anew: it holds for this one, and only for minutes.
+    Signature { key: Arc<AwsKey>, service: &'static str },
+}
+
+impl Proof {
+    /// Adds it to a call for this job that is ready otherwise, right before it is sent.
+    pub fn add_to(&self, outgoing: &mut Outgoing<'_>, job: &Job<'_>) -> Result<(), ApiError> {
+        match self {
+            Proof::Header(header) => outgoing.headers.push(header.clone()),
+            Proof::Signature { key, service } => {
+                let arn = Arn::parse(job.as_str()).ok_or_else(|| ApiError::new(ErrorKind::Internal))?;
+                sign(key, outgoing, service, arn.region)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the GET of an object in S3 that lies in this region. Its path is encoded by [`encoded_path`]; headers
+    /// such as `range` are not signed. Fails for what is no key of AWS: a key of Bedrock's API opens no bucket.
+    ///
+    /// [`encoded_path`]: super::encoded_path
+    pub fn add_to_s3(&self, outgoing: &mut Outgoing<'_>, region: &str) -> Result<(), ApiError> {
+        match self {
+            Proof::Signature { key, .. } => sign(key, outgoing, "s3", region),
+            Proof::Header(_) => {
+                let detail = "The result of {p} lies in S3, which takes no API key: it wants an access key of AWS.";
+                Err(ApiError::because(ErrorKind::UpstreamAuthFailed, detail))
+            }
+        }
+    }
+}
+
+fn sign(key: &AwsKey, outgoing: &mut Outgoing<'_>, service: &str, region: &str) -> Result<(), ApiError> {
+    let scope = Scope { service, region, at: Timestamp::now() };
+    key.sign(outgoing, &scope).map_err(|why| ApiError::because(ErrorKind::UpstreamAuthFailed, why))
 }
 
 impl Authenticator {
@@ -37,10 +81,18 @@ impl Authenticator {
     pub fn new(credential: &Credential, trust: &Trust) -> Result<Authenticator, String> {
         let field = |index: usize| credential.fields.get(index).map_or("", Secret::expose);
         let means = match credential.scheme {
-            Scheme::Bearer => Means::Fixed((AUTHORIZATION, bearer(field(0))?)),
-            Scheme::Header(name) => Means::Fixed((HeaderName::from_static(name), sensitive(field(0))?)),
+            Scheme::Bearer => fixed(AUTHORIZATION, bearer(field(0))?),
+            Scheme::Header(name) => fixed(HeaderName::from_static(name), sensitive(field(0))?),
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
+            Scheme::AwsSignature { service } => {
+                for index in [0, 2] {
+                    sensitive(field(index))?;
+                }
+                let session_token = credential.fields.get(2).cloned();
+                let key = AwsKey { id: field(0).into(), secret: field(1).into(), session_token };
+                Means::Fixed(Proof::Signature { key: Arc::new(key), service })
+            }
         };
         let mut secrets = credential.fields.clone();
         if credential.scheme == Scheme::GoogleServiceAccount {
@@ -73,34 +125,40 @@ impl Authenticator {
         self.secrets.iter().cloned().chain(token).collect()
     }
 
-    /// The header that carries it; a token is fetched when none is at hand that lasts.
-    pub async fn header(&self, client: &Client, deadline: Instant) -> Result<Header, ApiError> {
+    /// What calls carry; a token is fetched when none is at hand that lasts.
+    pub async fn proof(&self, client: &Client, deadline: Instant) -> Result<Proof, ApiError> {
         match &self.means {
-            Means::Fixed(header) => Ok(header.clone()),
+            Means::Fixed(proof) => Ok(proof.clone()),
             Means::Token(source) => {
                 let token = source.token(client, deadline).await?;
                 let value =
                     bearer(token.expose()).map_err(|why| ApiError::because(ErrorKind::UpstreamAuthFailed, why))?;
-                Ok((AUTHORIZATION, value))
+                Ok(Proof::Header((AUTHORIZATION, value)))
             }
         }
     }
 
-    /// The header as people may see it.
-    pub fn shown(&self) -> String {
+    /// The headers as people may see them.
+    pub fn shown(&self) -> Vec<String> {
         match &self.means {
-            Means::Fixed((name, _)) if name != AUTHORIZATION => format!("{name}: ***"),
-            _ => "authorization: Bearer ***".to_owned(),
+            Means::Fixed(Proof::Signature { key, .. }) => key.shown(),
+            Means::Fixed(Proof::Header((name, _))) if name != AUTHORIZATION => vec![format!("{name}: ***")],
+            _ => vec!["authorization: Bearer ***".to_owned()],
         }
     }
 
-    /// The provider has refused this header: the next call mints a new token, unless somebody has done so since.
-    pub fn forget_token(&self, refused: &Header) {
-        let token = refused.1.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+    /// The provider has refused this: the next call mints a new token, unless somebody has done so since.
+    pub fn forget_token(&self, refused: &Proof) {
+        let Proof::Header((_, value)) = refused else { return };
+        let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
         if let (Means::Token(source), Some(token)) = (&self.means, token) {
             source.forget(token);
         }
     }
+}
+
+fn fixed(name: HeaderName, value: HeaderValue) -> Means {
+    Means::Fixed(Proof::Header((name, value)))
 }
 
 fn entra_token_source(tenant: &str, client_id: &str, secret: &str, trust: &Trust) -> Result<TokenSource, String> {

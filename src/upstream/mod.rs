@@ -3,7 +3,7 @@
 //! - [`Endpoint`]: an address with its names resolved in the background
 //! - [`Client`]: the connection pool; sends a call, reads the reply within its limits, tries again where that is safe
 //! - [`Download`]: a reply that is read as it comes
-//! - [`Authenticator`]: a credential turned into headers, tokens included
+//! - [`Authenticator`]: a credential turned into headers, tokens and signatures included
 
 mod attempt;
 mod auth;
@@ -17,15 +17,17 @@ mod handshake;
 mod outgoing;
 mod reach;
 mod retry;
+mod sigv4;
 #[cfg(test)]
 mod testing;
 mod token;
 mod trust;
 
-pub use auth::{Authenticator, Header};
+pub use auth::{Authenticator, Header, Proof};
 pub use client::Client;
 pub use download::Download;
 pub use endpoint::Endpoint;
 pub use outgoing::{Limits, Outgoing};
 pub use reach::Reach;
+pub use sigv4::{AwsKey, Scope, encoded_path};
 pub use trust::{Trust, TrustError};

@@ -94,6 +94,10 @@ fn explain_shows_the_call_and_sends_nothing() {
                 "runway" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
                 "replicate" => (format!("GET {base}/predictions/{job}"), "authorization: Bearer ***", ""),
                 "runware" => (format!("POST {base}"), "authorization: Bearer ***", "getResponse"),
+                "bedrock" => {
+                    let arn = job.replace(':', "%3A").replace('/', "%2F");
+                    (format!("GET {base}/async-invoke/{arn}"), "authorization: Bearer ***", "")
+                }
                 other => panic!("{other}"),
             };
             assert!(lines.contains(&call.as_str()), "{call} is missing: {text}");

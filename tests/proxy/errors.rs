@@ -112,6 +112,8 @@ fn a_relayed_error_has_the_providers_own_words() {
         ("runway", "40", "", "Invalid task ID", "invalid_request_error", None),
         ("replicate", "40", "", "prediction ID is not valid", "invalid_request_error", None),
         ("runware", "44", "video_not_found", "Task not found", "not_found_error", None),
+        ("bedrock", "40", "ValidationException", "failed to satisfy constraint", "invalid_request_error", None),
+        ("bedrock", "44", "video_not_found", "Invocation not found", "not_found_error", None),
     ];
     for (kind, outcome, code, words, inner_type, param) in table {
         let proxy = Proxy::start(&providers.config("retries: 0"));

@@ -147,6 +147,11 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("replicate", "Q7H2"),
         ("replicate", "q7-h2"),
         ("runware", "video_1"),
+        ("bedrock", "video_1"),
+        ("bedrock", "arn:aws:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd0"),
+        ("bedrock", "arn:aws:bedrock:us-west-2:12345678901:async-invoke/k3v9x1m7qd00"),
+        ("bedrock", "arn:aws:s3:us-west-2:123456789012:async-invoke/k3v9x1m7qd00"),
+        ("bedrock", "arn:aws-iso:bedrock:us-iso-east-1:123456789012:async-invoke/k3v9x1m7qd00"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));
@@ -366,6 +371,30 @@ const HOSTILE: &[&[u8]] = &[
     b"projects/p/locations/us-central1/publishers/google/models/../operations/x",
     b"projects/p/locations/us-central1/publishers/google/models/m/operations/x%22,%22a%22:%22b",
     b"projects/p/locations/us-central1/publishers/google/models/m:predict%3f/operations/x",
+    // Names of Amazon's resources, bent.
+    b"arn:aws:bedrock:us-west-2.evil.example:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2.evil.example%2f:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:evil.example%23:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:user@evil.example:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:443:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:..:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock::123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:cn-north-1:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws-cn:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws-evil:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:evil:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock-runtime:us-west-2:123456789012:async-invoke/k3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/../../admin",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/..",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke%2f..%2fk3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke//k3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00/x",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00:x",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke:k3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke%25252fk3v9x1m7qd00",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd0%3f",
+    b"arn:aws:bedrock:us-west-2:123456789012:async-invoke/K3V9X1M7QD00",
+    b"arn:aws:bedrock:us-west-2:*:async-invoke/k3v9x1m7qd00",
 ];
 
 /// One proxy for all kinds, each at a path of its own of one recording upstream.
@@ -453,6 +482,10 @@ fn odd_but_legal_names_reach_exactly_their_place() {
         (b"/v1/videos/task_1:azure?api-version=evil", "/azure/v1/video/generations/jobs/task_1?api-version=preview"),
         (b"/v1/videos/models/...%2Foperations/..x:gemini", "/gemini/v1/models/.../operations/..x"),
         (b"/v1/videos/interactions/interactions:gemini", "/gemini/v1/interactions/interactions"),
+        (
+            b"/v1/videos/arn%3Aaws:bedrock:us-west-2:123456789012:async-invoke%2Fk3v9x1m7qd00:bedrock?region=evil",
+            "/bedrock/v1/async-invoke/arn%3Aaws%3Abedrock%3Aus-west-2%3A123456789012%3Aasync-invoke%2Fk3v9x1m7qd00",
+        ),
     ];
     for (number, (path, target)) in table.iter().enumerate() {
         let response = ask_raw(&proxy, path);
@@ -462,7 +495,7 @@ fn odd_but_legal_names_reach_exactly_their_place() {
         assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", *target));
         assert_eq!(request.header("host"), Some(upstream.address().to_string().as_str()));
         assert!(request.body.is_empty());
-        let key = if target.starts_with("/openai") { "authorization" } else { &target_key(target) };
+        let key = target_key(target);
         let mut names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         let mut want = vec!["accept", "accept-encoding", "host", "user-agent", "x-request-id", key];
@@ -471,9 +504,12 @@ fn odd_but_legal_names_reach_exactly_their_place() {
     }
 }
 
-fn target_key(target: &str) -> String {
-    let name = if target.starts_with("/azure") { "api-key" } else { "x-goog-api-key" };
-    name.to_owned()
+fn target_key(target: &str) -> &'static str {
+    match target.split('/').nth(1) {
+        Some("azure") => "api-key",
+        Some("gemini") => "x-goog-api-key",
+        _ => "authorization",
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The real program over real sockets, one module per behaviour.
 
+mod aws;
 mod commands;
 mod content;
 mod dashboards;

@@ -68,6 +68,7 @@ fn a_failed_job_has_the_providers_code_where_there_is_one() {
             "runway" => "INTERNAL.BAD_OUTPUT.CODE01",
             "replicate" => "generation_failed",
             "runware" => "timeoutProvider",
+            "bedrock" => "generation_failed",
             other => panic!("{other}"),
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -85,7 +86,7 @@ fn a_moderated_job_has_failed_and_says_so() {
             "gemini" | "vertex" => ("content_filtered", Some(1)),
             "gemini interactions" => ("INVALID_ARGUMENT", None),
             "runway" => ("SAFETY.INPUT.TEXT", None),
-            "replicate" => ("content_filtered", None),
+            "replicate" | "bedrock" => ("content_filtered", None),
             "runware" => ("invalidProviderContent", Some(1)),
             other => panic!("{other}"),
         };
@@ -113,8 +114,12 @@ fn a_job_that_lost_some_of_its_videos_is_completed() {
 fn cancelled_and_expired_jobs_have_failed_under_codes_of_their_own() {
     let (_providers, proxy) = proxied();
     each(&proxy, "04", |kind, job, video| {
-        // Runware has no such state.
-        let code = if kind.name == "runware" { "timeoutProvider" } else { "cancelled" };
+        // Runware and Bedrock have no such state.
+        let code = match kind.name {
+            "runware" => "timeoutProvider",
+            "bedrock" => "generation_failed",
+            _ => "cancelled",
+        };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
     });
     each(&proxy, "05", |kind, job, video| {
@@ -131,9 +136,9 @@ fn cancelled_and_expired_jobs_have_failed_under_codes_of_their_own() {
 fn a_job_that_finished_without_a_video_has_failed() {
     let (_providers, proxy) = proxied();
     each(&proxy, "06", |kind, job, video| {
-        // The object of OpenAI has no list of results, so that nobody can tell.
+        // The object of OpenAI has no list of results, and Bedrock names only their place, so that nobody can tell.
         let want = match dialect(kind, job).as_str() {
-            "openai" | "azure" => ("completed", None),
+            "openai" | "azure" | "bedrock" => ("completed", None),
             // Sora 1 says nothing else when moderation has taken all of them.
             "azure task" => ("failed", Some("content_filtered")),
             _ => ("failed", Some("no_output")),
@@ -166,7 +171,7 @@ fn a_video_inside_the_answer_is_handed_on_as_it_is() {
     each(&proxy, "08", |kind, job, video| {
         let item = video["videos"][0].as_object().unwrap();
         assert_eq!(item["content_type"], "video/mp4", "{job}");
-        if ["openai", "azure", "runway"].contains(&kind.name) {
+        if ["openai", "azure", "runway", "bedrock"].contains(&kind.name) {
             assert_eq!(item["type"], "url", "{job}");
             return;
         }
@@ -179,9 +184,9 @@ fn a_video_inside_the_answer_is_handed_on_as_it_is() {
 fn a_job_that_has_not_ended_waits_or_runs() {
     let (_providers, proxy) = proxied();
     each(&proxy, "10", |kind, job, video| {
-        // Operations of Google are done or not.
+        // Operations of Google are done or not; Bedrock has no queue.
         let says = match dialect(kind, job).as_str() {
-            "gemini" | "vertex" => "in_progress",
+            "gemini" | "vertex" | "bedrock" => "in_progress",
             _ => "queued",
         };
         assert_eq!(video["status"], says, "{job}");

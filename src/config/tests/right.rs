@@ -59,7 +59,8 @@ fn what_is_not_written_has_the_documented_default() {
     assert_eq!((openai.breaker.as_ref(), openai.ca_file.is_none()), (Some(&breaker), true));
     let poll = Poll { cache: true, fresh_for: seconds(1), interval: seconds(10), stale_for: seconds(300) };
     assert_eq!(openai.poll, poll);
-    let content = Content { mode: ContentMode::Stream, allow_hosts: vec![], idle_timeout: seconds(30) };
+    let content =
+        Content { mode: ContentMode::Stream, allow_hosts: vec![], idle_timeout: seconds(30), storage_url: None };
     assert_eq!(openai.content, content);
 }
 

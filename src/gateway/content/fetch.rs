@@ -5,8 +5,8 @@ use super::storage;
 use crate::gateway::entry::Entry;
 use crate::gateway::poll::Polling;
 use crate::gateway::redact::Redactor;
-use crate::providers::{retry_after, said};
-use crate::upstream::{Download, Endpoint, Header, Limits, Outgoing};
+use crate::providers::{Job, retry_after, said};
+use crate::upstream::{Download, Endpoint, Header, Limits, Outgoing, Proof};
 use crate::video::{ApiError, ErrorKind, Said};
 use http::header::{HOST, LOCATION, RANGE};
 use http::{HeaderValue, Method, StatusCode};
@@ -27,8 +27,10 @@ pub(super) struct Fetch {
     pub polling: Arc<Polling>,
     /// The API that the job was asked of.
     pub own: Arc<Endpoint>,
+    /// The provider's own name for the job.
+    pub job: String,
     /// The credential that knows the job; `None` for an API without credentials.
-    pub auth: Option<Header>,
+    pub proof: Option<Proof>,
     /// What goes to the API besides: the request's id and its trace.
     pub more: Vec<Header>,
     pub redactor: Redactor,
@@ -59,7 +61,7 @@ impl Want {
 /// One request of a chain of redirects.
 struct Hop {
     target: Target,
-    auth: Option<Header>,
+    proof: Option<Proof>,
 }
 
 impl Fetch {
@@ -107,6 +109,10 @@ impl Fetch {
         error
     }
 
+    fn job(&self) -> Result<Job<'_>, ApiError> {
+        self.entry.row.job.check(&self.job).ok_or_else(|| ApiError::new(ErrorKind::Internal))
+    }
+
     async fn words(&self, download: Download) -> Said {
         let status = download.status.as_u16();
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -127,12 +133,13 @@ impl Fetch {
             true => format!("{own}{}", place.address),
             false => place.address.clone(),
         };
-        let target = match storage::target(&link, &guard)? {
+        let job = self.job()?;
+        let target = match storage::target(&link, &job, &guard)? {
             Some(target) => target,
             None => guard.admit(&parsed(&link, None)?)?,
         };
-        let auth = self.auth.clone().filter(|_| place.is_guarded && target.takes_credentials);
-        Ok(Hop { target, auth })
+        let proof = self.proof.clone().filter(|_| place.is_guarded && target.takes_credentials);
+        Ok(Hop { target, proof })
     }
 
     fn next(&self, before: Hop, location: Option<&str>) -> Result<Hop, ApiError> {
@@ -140,12 +147,12 @@ impl Fetch {
         let from = format!("{}{}", before.target.address, before.target.path);
         let target = self.guard().admit(&parsed(location, Url::parse(&from).ok().as_ref())?)?;
         // Once a chain has left the host that the credential is for, it does not come back with it.
-        let auth = before.auth.filter(|_| target.address == before.target.address);
-        Ok(Hop { target, auth })
+        let proof = before.proof.filter(|_| target.address == before.target.address);
+        Ok(Hop { target, proof })
     }
 
     async fn ask(&self, hop: &Hop, want: &Want) -> Result<Download, ApiError> {
-        let Target { address, path, reach, is_own, .. } = &hop.target;
+        let Target { address, path, reach, is_own, s3_region, .. } = &hop.target;
         let endpoint = self.entry.download_endpoint(address, *reach)?;
         let mut headers = vec![(HOST, endpoint.host_header().clone())];
         match is_own {
@@ -155,9 +162,13 @@ impl Fetch {
             }
             false => headers.extend(Entry::foreign_headers()),
         }
-        headers.extend(hop.auth.clone());
         headers.extend(want.range.clone().map(|range| (RANGE, range)));
-        let outgoing = Outgoing { method: want.method.clone(), path, headers, body: None };
+        let mut outgoing = Outgoing { method: want.method.clone(), path, headers, body: None };
+        match (&hop.proof, s3_region) {
+            (Some(proof), Some(region)) => proof.add_to_s3(&mut outgoing, region)?,
+            (Some(proof), None) => proof.add_to(&mut outgoing, &self.job()?)?,
+            (None, _) => {}
+        }
         let deadline = Instant::now() + self.entry.content.idle_timeout;
         self.polling.client.open(&endpoint, &outgoing, self.entry.limits.retries, deadline).await.map_err(
             |mut error| {

@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub is_own: bool,
     /// The provider's credentials may go there.
     pub takes_credentials: bool,
+    /// The region of S3 for which a call must be signed.
+    pub s3_region: Option<String>,
 }
 
 /// What links are held against.
@@ -51,7 +53,7 @@ impl Guard<'_> {
         let address = BaseAddress { tls, host, port, path: String::new() };
         let is_own = (address.tls, &address.host, address.port) == (self.own.tls, &self.own.host, self.own.port);
         let reach = if is_own { Reach::Anywhere } else { self.reach(&address)? };
-        Ok(Target { address, path, reach, is_own, takes_credentials: is_own })
+        Ok(Target { address, path, reach, is_own, takes_credentials: is_own, s3_region: None })
     }
 
     /// Whether the settings name this host, wherever it is.

@@ -31,7 +31,7 @@ use super::text::{self, Stored};
 use super::{Answered, Gateway};
 use crate::config::ContentMode;
 use crate::providers::Job;
-use crate::upstream::{Authenticator, Download, Header};
+use crate::upstream::{Authenticator, Download, Proof};
 use crate::video::{ApiError, ErrorKind, Status};
 use asked::Asked;
 use fetch::{Fetch, Place, Want};
@@ -174,22 +174,22 @@ impl Visit<'_> {
             key.secrets().into_iter().map(|secret| secret.expose().to_owned()).collect()
         };
         let mut redactor = Redactor::new([]);
-        let mut auth: Option<Header> = None;
+        let mut proof = None;
         match &self.entry.means {
             Means::None => {}
             Means::Forward => {
                 redactor = Redactor::of_client(self.authorization, []);
-                auth = self.authorization.cloned().map(|mut value| {
+                proof = self.authorization.cloned().map(|mut value| {
                     value.set_sensitive(true);
-                    (AUTHORIZATION, value)
+                    Proof::Header((AUTHORIZATION, value))
                 });
             }
             Means::Keys(_) => {
                 if let Some(key) = self.authenticator(told).filter(|_| place.is_guarded) {
                     let deadline = Instant::now() + self.entry.timeout;
-                    let header = key.header(&self.gateway.polling.client, deadline).await;
+                    let fetched = key.proof(&self.gateway.polling.client, deadline).await;
                     redactor = Redactor::new(secrets(key));
-                    auth = Some(header.map_err(|mut error| {
+                    proof = Some(fetched.map_err(|mut error| {
                         redactor.error(&mut error);
                         error
                     })?);
@@ -202,7 +202,8 @@ impl Visit<'_> {
         }
         more.extend(self.caller.trace().iter().flat_map(|trace| trace.onward()));
         let (entry, polling) = (Arc::clone(self.entry), Arc::clone(&self.gateway.polling));
-        Ok(Fetch { entry, polling, own, auth, more, redactor })
+        let job = self.job.as_str().to_owned();
+        Ok(Fetch { entry, polling, own, job, proof, more, redactor })
     }
 
     /// The credential that the job is known to.
@@ -216,8 +217,8 @@ impl Visit<'_> {
     async fn forget_token(&self, told: &Told, download: &Download, place: &Place) {
         if let Some(key) = self.authenticator(told).filter(|_| place.is_guarded && download.status == 401) {
             let deadline = Instant::now() + self.entry.timeout;
-            if let Ok(header) = key.header(&self.gateway.polling.client, deadline).await {
-                key.forget_token(&header);
+            if let Ok(proof) = key.proof(&self.gateway.polling.client, deadline).await {
+                key.forget_token(&proof);
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use super::guard::{Guard, Target, refusal};
 use crate::config::BaseAddress;
-use crate::upstream::Reach;
+use crate::providers::{Arn, Job};
+use crate::upstream::{Reach, encoded_path};
 use crate::video::ApiError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -11,12 +12,34 @@ const GOOGLE: &str = "storage.googleapis.com";
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where an object is fetched; `None` for an address that is no object's.
-pub(super) fn target(address: &str, guard: &Guard<'_>) -> Result<Option<Target>, ApiError> {
-    let Some(name) = address.strip_prefix("gs://") else { return Ok(None) };
-    let (bucket, object) = parts(name)?;
-    let path = format!("/storage/v1/b/{bucket}/o/{}?alt=media", utf8_percent_encode(object, UNRESERVED));
-    Ok(Some(at(GOOGLE.to_owned(), path, guard)))
+/// Where an object of this job is fetched; `None` for an address that is no object's.
+pub(super) fn target(address: &str, job: &Job<'_>, guard: &Guard<'_>) -> Result<Option<Target>, ApiError> {
+    let (scheme, name) = address.split_once("://").unwrap_or_default();
+    match scheme {
+        "gs" => {
+            let (bucket, object) = parts(name)?;
+            let path = format!("/storage/v1/b/{bucket}/o/{}?alt=media", utf8_percent_encode(object, UNRESERVED));
+            Ok(Some(at(GOOGLE.to_owned(), path, guard)))
+        }
+        "s3" => in_s3(name, job, guard).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Bedrock writes into a bucket of the job's own region: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>.
+fn in_s3(name: &str, job: &Job<'_>, guard: &Guard<'_>) -> Result<Target, ApiError> {
+    let (bucket, key) = parts(name)?;
+    let arn = Arn::parse(job.as_str());
+    let place = arn.as_ref().and_then(|arn| Some((arn.region, arn.dns_suffix()?)));
+    let (region, suffix) = place.ok_or_else(|| refusal("nothing says in which region its bucket is"))?;
+    let key = encoded_path(key);
+    // A certificate covers one label, so a bucket with dots stands in the path; so it does at other servers of the API.
+    let in_path = bucket.contains('.') || guard.settings.storage_url.is_some();
+    let (host, path) = match in_path {
+        true => (format!("s3.{region}.{suffix}"), format!("/{bucket}/{key}")),
+        false => (format!("{bucket}.s3.{region}.{suffix}"), format!("/{key}")),
+    };
+    Ok(Target { s3_region: Some(region.to_owned()), ..at(host, path, guard) })
 }
 
 /// At the storage's own host, or at the address that the settings put in its place.
@@ -29,7 +52,8 @@ fn at(host: String, path: String, guard: &Guard<'_>) -> Target {
             (address, "", reach)
         }
     };
-    Target { path: format!("{base_path}{path}"), address, reach, is_own: false, takes_credentials: true }
+    let path = format!("{base_path}{path}");
+    Target { path, address, reach, is_own: false, takes_credentials: true, s3_region: None }
 }
 
 /// Bucket and object, each a name that cannot leave its place.
@@ -59,7 +83,15 @@ mod tests {
     use crate::providers::find;
     use std::time::Duration;
 
-    fn fetched_at(address: &str, storage_url: Option<&str>) -> Result<Option<String>, ApiError> {
+    const GOOGLES: (&str, &str) =
+        ("vertex", "projects/p-1/locations/global/publishers/google/models/veo-3/operations/a");
+    const AMAZONS: (&str, &str) = ("bedrock", "arn:aws:bedrock:us-west-2:123456789012:async-invoke/a1b2c3d4e5f6");
+
+    fn fetched_at(
+        (kind, job): (&str, &str),
+        address: &str,
+        storage_url: Option<&str>,
+    ) -> Result<Option<String>, ApiError> {
         let settings = Content {
             mode: ContentMode::Stream,
             allow_hosts: Vec::new(),
@@ -67,8 +99,9 @@ mod tests {
             storage_url: storage_url.map(|url| BaseAddress::parse(url).unwrap()),
         };
         let own = BaseAddress::parse("https://aiplatform.googleapis.com/v1").unwrap();
-        let guard = Guard { row: find("vertex").unwrap(), settings: &settings, own: &own };
-        let target = target(address, &guard)?;
+        let guard = Guard { row: find(kind).unwrap(), settings: &settings, own: &own };
+        let job = find(kind).unwrap().job.check(job).unwrap();
+        let target = target(address, &job, &guard)?;
         Ok(target.map(|target| format!("{}{} {:?}", target.address, target.path, target.reach)))
     }
 
@@ -86,8 +119,22 @@ mod tests {
             ("https://storage.googleapis.com/films/a", None, None),
         ];
         for (address, storage_url, want) in table {
-            assert_eq!(fetched_at(address, storage_url).unwrap(), want, "{address}");
+            assert_eq!(fetched_at(GOOGLES, address, storage_url).unwrap(), want, "{address}");
         }
+    }
+
+    #[test]
+    fn an_object_in_s3_is_at_its_bucket_in_the_jobs_region() {
+        let table = [
+            ("s3://films/a/output.mp4", None, "https://films.s3.us-west-2.amazonaws.com/a/output.mp4 Public"),
+            ("s3://films/a b?x", None, "https://films.s3.us-west-2.amazonaws.com/a%20b%3Fx Public"),
+            ("s3://my.films/a.mp4", None, "https://s3.us-west-2.amazonaws.com/my.films/a.mp4 Public"),
+            ("s3://films/a.mp4", Some("http://127.0.0.1:9000"), "http://127.0.0.1:9000/films/a.mp4 Anywhere"),
+        ];
+        for (address, storage_url, want) in table {
+            assert_eq!(fetched_at(AMAZONS, address, storage_url).unwrap().as_deref(), Some(want), "{address}");
+        }
+        assert!(fetched_at(GOOGLES, "s3://films/a.mp4", None).is_err());
     }
 
     #[test]
@@ -107,7 +154,9 @@ mod tests {
             "gs://films/a\nb",
         ];
         for address in table {
-            assert!(fetched_at(address, None).is_err(), "{address:?}");
+            assert!(fetched_at(GOOGLES, address, None).is_err(), "{address:?}");
+            let address = address.replace("gs:", "s3:");
+            assert!(fetched_at(AMAZONS, &address, None).is_err(), "{address:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;
 use crate::gateway::trace::Trace;
 use crate::providers::{Job, Reply, Step};
-use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing, Reach};
+use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing, Proof, Reach};
 use crate::video::{ApiError, ErrorKind, Media, Source, Video};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -68,7 +68,7 @@ pub(in crate::gateway) struct Raw {
 
 /// A credential at work.
 struct Worker<'a> {
-    auth: Option<Header>,
+    proof: Option<Proof>,
     redactor: Redactor,
     key: Option<&'a Authenticator>,
     index: u16,
@@ -116,7 +116,7 @@ impl Poll {
         match &self.entry.means {
             Means::None => {
                 let worker =
-                    Worker { auth: None, redactor: Redactor::new(self.configured_secrets()), key: None, index: 0 };
+                    Worker { proof: None, redactor: Redactor::new(self.configured_secrets()), key: None, index: 0 };
                 self.work(client, &job, record, &worker, Holder::Own(0)).await
             }
             Means::Forward => self.make_as_the_client(client, &job, record).await,
@@ -152,7 +152,7 @@ impl Poll {
             return Err(hold.error(detail, Instant::now()));
         }
         Err(verdict.unwrap_or_else(|| {
-            let detail = "The job lies in a project that no credential of {p} reaches.";
+            let detail = "The job lies in a project or an account that no credential of {p} reaches.";
             ApiError::because(ErrorKind::InvalidVideoId, detail).with_param("video_id")
         }))
     }
@@ -165,20 +165,20 @@ impl Poll {
         index: usize,
         key: &Authenticator,
     ) -> Result<Polled, ApiError> {
-        let auth = timeout_at(self.deadline, key.header(client, self.deadline))
+        let proof = timeout_at(self.deadline, key.proof(client, self.deadline))
             .await
             .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
         let secrets = key.secrets().into_iter().map(|secret| secret.expose().to_owned());
         let redactor = Redactor::new(secrets.chain(self.configured_secrets()));
-        let auth = auth.map_err(|mut error| {
+        let proof = proof.map_err(|mut error| {
             redactor.error(&mut error);
             error
         })?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        let worker = Worker { auth: Some(auth.clone()), redactor, key: Some(key), index };
+        let worker = Worker { proof: Some(proof.clone()), redactor, key: Some(key), index };
         let result = self.work(client, job, record, &worker, Holder::Own(index.into())).await;
         if result.as_ref().is_err_and(|error| error.kind == ErrorKind::UpstreamAuthFailed) {
-            key.forget_token(&auth);
+            key.forget_token(&proof);
         }
         result
     }
@@ -195,7 +195,7 @@ impl Poll {
         let redactor = Redactor::of_client(Some(value), self.configured_secrets());
         let mut value = value.clone();
         value.set_sensitive(true);
-        let worker = Worker { auth: Some((AUTHORIZATION, value)), redactor, key: None, index: 0 };
+        let worker = Worker { proof: Some(Proof::Header((AUTHORIZATION, value))), redactor, key: None, index: 0 };
         self.work(client, job, record, &worker, holder).await.map_err(|mut error| {
             // It is the client's credential that was refused, so it is the client who must hear of it.
             if error.kind == ErrorKind::UpstreamAuthFailed && error.said.is_some() {
@@ -240,7 +240,10 @@ impl Poll {
         let started = Instant::now();
         loop {
             let path = format!("{}{}", own.path, call.path);
-            let outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(worker.auth.clone()));
+            let mut outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers());
+            if let Some(proof) = &worker.proof {
+                proof.add_to(&mut outgoing, job)?;
+            }
             let Heard { reply, inline, is_whole } = self.heard(client, &endpoint, &outgoing, &replies, job).await?;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
@@ -291,9 +294,8 @@ impl Poll {
         inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in).await
     }
 
-    fn more_headers(&self, auth: Option<Header>) -> Vec<Header> {
-        let mut headers = Vec::with_capacity(4);
-        headers.extend(auth);
+    fn more_headers(&self) -> Vec<Header> {
+        let mut headers = Vec::with_capacity(3);
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.push((HeaderName::from_static("x-request-id"), id));
         }

@@ -1,6 +1,7 @@
 //! The kinds: a row and three pure functions each.
 
 mod azure;
+mod bedrock;
 mod gemini;
 mod google;
 mod openai;
@@ -16,8 +17,16 @@ use super::request::Request;
 use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
-pub static KINDS: &[Kind] =
-    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND];
+pub static KINDS: &[Kind] = &[
+    openai::KIND,
+    azure::KIND,
+    gemini::KIND,
+    vertex::KIND,
+    runway::KIND,
+    replicate::KIND,
+    runware::KIND,
+    bedrock::KIND,
+];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {

@@ -13,6 +13,7 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "runway" => at("/error"),
         "replicate" => at("/title").or_else(|| at("/detail")),
         "runware" => at("/errors/0/code"),
+        "bedrock" => answer.header("x-amzn-errortype").and_then(|kind| Some(kind.split_once(':')?.0.to_owned())),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -49,6 +50,12 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("runware", "41", 401, "invalidApiKey"),
         ("runware", "42", 402, "insufficientCredits"),
         ("runware", "44", 404, "taskNotFound"),
+        ("bedrock", "40", 400, "ValidationException"),
+        ("bedrock", "41", 403, "AccessDeniedException"),
+        ("bedrock", "42", 403, "OptInRequired"),
+        ("bedrock", "44", 400, "ValidationException"),
+        ("bedrock", "49", 429, "ThrottlingException"),
+        ("bedrock", "50", 500, "InternalServerException"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {
@@ -85,12 +92,18 @@ async fn credentials_that_are_missing_or_say_wrong_are_refused() {
     let sandbox = sandbox(Pace::INSTANT).await;
     for kind in KINDS {
         let job = kind.examples[0];
-        let (wrong, missing) = if kind.name == "gemini" { (400, 403) } else { (401, 401) };
+        let (wrong, missing) = match kind.name {
+            "gemini" => (400, 403),
+            "bedrock" => (403, 403),
+            _ => (401, 401),
+        };
         for form in kind.credentials {
             let header = format!("{}: {} key-wrong\r\n", form.header, form.scheme);
             assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, wrong, "{header}");
+            // A signature is checked in earnest.
+            let status = if form.scheme == "AWS4-HMAC-SHA256" { 403 } else { 200 };
             let header = format!("{}: {} key\r\n", form.header, form.scheme);
-            assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, 200, "{header}");
+            assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, status, "{header}");
         }
         assert_eq!(poll_with(&sandbox, kind.name, job, "").await.unwrap().status, missing, "{}", kind.name);
     }

@@ -80,6 +80,7 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
             ("POST", format!("/vertex/v1/{model}:fetchPredictOperation"), body)
         }
         "runway" => get(&format!("/tasks/{job}")),
+        "bedrock" => get(&format!("/async-invoke/{}", job.replace('/', "%2F"))),
         "replicate" => get(&format!("/predictions/{job}")),
         "runware" => {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();

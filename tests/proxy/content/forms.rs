@@ -7,8 +7,7 @@ static SAMPLE: &[u8] = include_bytes!("../../../src/sandbox/media/video.mp4");
 
 fn start(pace: Pace) -> (Providers, Proxy) {
     let providers = Providers::start(pace);
-    let content = format!("content: {{storage_url: \"{}\"}}", providers.sandbox.storage_url());
-    let proxy = Proxy::start(&providers.config(&content));
+    let proxy = Proxy::start(&providers.config(""));
     (providers, proxy)
 }
 
