@@ -11,7 +11,9 @@ mod google;
 mod google_errors;
 mod interactions;
 mod job;
+mod luma;
 mod openai;
+mod openrouter;
 mod outputs;
 mod replicate;
 mod runware;
@@ -20,9 +22,11 @@ mod states;
 mod step;
 #[cfg(test)]
 mod testing;
+mod together;
 mod verdict;
 mod vertex;
 mod wire;
+mod xai;
 
 pub use dialect::retry_after;
 pub use job::{Job, JobRule};
@@ -41,6 +45,10 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
+    &xai::XAI,
+    &openrouter::OPENROUTER,
+    &together::TOGETHER,
+    &luma::LUMA,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
