@@ -81,7 +81,10 @@ fn explain_shows_the_call_and_sends_nothing() {
             let lines: Vec<&str> = text.lines().collect();
             let base = providers.sandbox.base_url(kind.name);
             let (call, auth, body) = match kind.name {
-                "openai" => (format!("GET {base}/videos/{job}"), "authorization: Bearer ***", ""),
+                "openai" | "xai" | "openrouter" | "together" => {
+                    (format!("GET {base}/videos/{job}"), "authorization: Bearer ***", "")
+                }
+                "luma" => (format!("GET {base}/generations/{job}"), "authorization: Bearer ***", ""),
                 "azure" if job.starts_with("task_") => {
                     (format!("GET {base}/video/generations/jobs/{job}?api-version=preview"), "api-key: ***", "")
                 }

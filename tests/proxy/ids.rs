@@ -147,6 +147,13 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("replicate", "Q7H2"),
         ("replicate", "q7-h2"),
         ("runware", "video_1"),
+        ("xai", "video_1"),
+        ("xai", "8d15b7f2-3c90-4e6a-b2d4-71f9a05c6e00/content"),
+        ("openrouter", "job+1"),
+        ("openrouter", "job-1/x"),
+        ("openrouter", "job@1"),
+        ("together", "019b4d6f"),
+        ("luma", "c3a96d10_58e4_4b7f_8f21_06be94d7c500"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));

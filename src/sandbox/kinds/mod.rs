@@ -3,11 +3,15 @@
 mod azure;
 mod gemini;
 mod google;
+mod luma;
 mod openai;
+mod openrouter;
 mod replicate;
 mod runware;
 mod runway;
+mod together;
 mod vertex;
+mod xai;
 
 use super::credentials::Credential;
 use super::poll::{Poll, Refused};
@@ -16,8 +20,19 @@ use super::request::Request;
 use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
-pub static KINDS: &[Kind] =
-    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND];
+pub static KINDS: &[Kind] = &[
+    openai::KIND,
+    azure::KIND,
+    gemini::KIND,
+    vertex::KIND,
+    runway::KIND,
+    replicate::KIND,
+    runware::KIND,
+    xai::KIND,
+    openrouter::KIND,
+    together::KIND,
+    luma::KIND,
+];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {

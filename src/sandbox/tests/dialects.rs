@@ -13,6 +13,10 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "runway" => at("/error"),
         "replicate" => at("/title").or_else(|| at("/detail")),
         "runware" => at("/errors/0/code"),
+        "xai" => at("/code"),
+        "openrouter" => at("/error/message"),
+        "together" => at("/error/code").or_else(|| at("/error/type")),
+        "luma" => at("/detail"),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -49,6 +53,19 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("runware", "41", 401, "invalidApiKey"),
         ("runware", "42", 402, "insufficientCredits"),
         ("runware", "44", 404, "taskNotFound"),
+        ("xai", "40", 400, "invalid-argument"),
+        ("xai", "41", 400, "invalid-argument"),
+        ("xai", "42", 403, "permission-denied"),
+        ("xai", "44", 404, "not-found"),
+        ("xai", "49", 429, "resource-exhausted"),
+        ("openrouter", "41", 401, "User not found."),
+        ("openrouter", "42", 402, "Insufficient credits. Add more to go on."),
+        ("openrouter", "44", 404, "Resource not found"),
+        ("together", "41", 401, "invalid_api_key"),
+        ("together", "44", 404, "not_found"),
+        ("together", "49", 429, "model_rate_limit"),
+        ("luma", "41", 401, "Invalid API key is provided"),
+        ("luma", "44", 404, "Generation not found"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {
@@ -85,7 +102,11 @@ async fn credentials_that_are_missing_or_say_wrong_are_refused() {
     let sandbox = sandbox(Pace::INSTANT).await;
     for kind in KINDS {
         let job = kind.examples[0];
-        let (wrong, missing) = if kind.name == "gemini" { (400, 403) } else { (401, 401) };
+        let (wrong, missing) = match kind.name {
+            "gemini" => (400, 403),
+            "xai" => (400, 401),
+            _ => (401, 401),
+        };
         for form in kind.credentials {
             let header = format!("{}: {} key-wrong\r\n", form.header, form.scheme);
             assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, wrong, "{header}");

@@ -70,7 +70,7 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
     let base = super::find(kind).unwrap().base;
     let get = |path: &str| ("GET", format!("/{kind}{base}{path}"), String::new());
     match kind {
-        "openai" => get(&format!("/videos/{job}")),
+        "openai" | "xai" | "openrouter" | "together" => get(&format!("/videos/{job}")),
         "azure" if job.starts_with("task_") => get(&format!("/video/generations/jobs/{job}?api-version=preview")),
         "azure" => get(&format!("/videos/{job}")),
         "gemini" => get(&format!("/{job}")),
@@ -81,6 +81,7 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
         }
         "runway" => get(&format!("/tasks/{job}")),
         "replicate" => get(&format!("/predictions/{job}")),
+        "luma" => get(&format!("/generations/{job}")),
         "runware" => {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
