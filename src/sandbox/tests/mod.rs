@@ -6,6 +6,7 @@ mod lifecycle;
 mod surroundings;
 
 use super::{Options, Pace, Sandbox};
+use crate::providers;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -70,7 +71,7 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
     let base = super::find(kind).unwrap().base;
     let get = |path: &str| ("GET", format!("/{kind}{base}{path}"), String::new());
     match kind {
-        "openai" | "xai" | "openrouter" | "together" => get(&format!("/videos/{job}")),
+        "openai" => get(&format!("/videos/{job}")),
         "azure" if job.starts_with("task_") => get(&format!("/video/generations/jobs/{job}?api-version=preview")),
         "azure" => get(&format!("/videos/{job}")),
         "gemini" => get(&format!("/{job}")),
@@ -81,12 +82,17 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
         }
         "runway" => get(&format!("/tasks/{job}")),
         "replicate" => get(&format!("/predictions/{job}")),
-        "luma" => get(&format!("/generations/{job}")),
         "runware" => {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
         }
-        _ => panic!("no call for {kind}"),
+        // As the translation makes it; that this is the documented one, the kind's own routes say.
+        _ => {
+            let row = providers::find(kind).unwrap_or_else(|| panic!("no call for {kind}"));
+            let call = (row.request)(&row.job.check(job).unwrap_or_else(|| panic!("{job}")));
+            let method = if call.method == http::Method::POST { "POST" } else { "GET" };
+            (method, format!("/{kind}{base}{}", call.path), call.body.unwrap_or_default())
+        }
     }
 }
 
