@@ -32,6 +32,8 @@ const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
     ("runware", "cancelled", "its API has no way to cancel a job and documents no such state"),
     ("bedrock", "queued", "an invocation is in progress from the start"),
     ("bedrock", "cancelled", "its API has no way to cancel an invocation and documents no such state"),
+    ("xai", "cancelled", "its API has no way to cancel a job and documents no such state"),
+    ("luma", "cancelled", "a job can only be deleted, after which nothing is known of it"),
 ];
 
 /// Kinds that can lose some of a job's videos to moderation and deliver the others.

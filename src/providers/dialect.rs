@@ -91,9 +91,27 @@ pub fn said(reply: &Reply) -> Said {
     }
 }
 
+/// What an error answer means where its text says more than its status: statuses, words in lower case, meaning.
+pub type Texts = &'static [(u16, &'static str, ErrorKind)];
+
+/// What an error answer means, by its text where that is in the table, else by its status.
+pub fn failure_by_text(reply: &Reply, said: Said, texts: Texts) -> ApiError {
+    let message = said.message.as_deref().unwrap_or_default().to_lowercase();
+    let row = texts.iter().find(|(status, words, _)| reply.status == *status && message.contains(words));
+    match row {
+        Some((_, _, kind)) => failure_of_kind(*kind, reply, said),
+        None => failure(reply, said),
+    }
+}
+
 /// What an error answer means, by its status alone.
 pub fn failure(reply: &Reply, said: Said) -> ApiError {
-    let kind = match reply.status.as_u16() {
+    failure_of_status(reply.status.as_u16(), reply, said)
+}
+
+/// What an error means that came with one status and says another.
+pub fn failure_of_status(status: u16, reply: &Reply, said: Said) -> ApiError {
+    let kind = match status {
         401 | 403 | 407 => ErrorKind::UpstreamAuthFailed,
         402 => ErrorKind::UpstreamAccountError,
         404 | 410 => ErrorKind::VideoNotFound,
@@ -202,6 +220,21 @@ mod tests {
         for (status, want) in table {
             let reply = reply(status, "{}");
             assert_eq!(failure(&reply, said(&reply)).kind, want, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_text_counts_for_more_than_its_status_where_it_is_in_the_table() {
+        const TEXTS: Texts = &[(403, "out of credits", ErrorKind::UpstreamAccountError)];
+        let table = [
+            (403, r#"{"error":"You are OUT of credits."}"#, ErrorKind::UpstreamAccountError),
+            (403, r#"{"error":"No."}"#, ErrorKind::UpstreamAuthFailed),
+            (429, r#"{"error":"You are out of credits."}"#, ErrorKind::RateLimited),
+            (403, "", ErrorKind::UpstreamAuthFailed),
+        ];
+        for (status, body, want) in table {
+            let reply = reply(status, body);
+            assert_eq!(failure_by_text(&reply, said(&reply), TEXTS).kind, want, "{status} {body}");
         }
     }
 

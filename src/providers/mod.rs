@@ -13,7 +13,9 @@ mod google;
 mod google_errors;
 mod interactions;
 mod job;
+mod luma;
 mod openai;
+mod openrouter;
 mod outputs;
 mod replicate;
 mod runware;
@@ -22,8 +24,11 @@ mod states;
 mod step;
 #[cfg(test)]
 mod testing;
+mod together;
+mod verdict;
 mod vertex;
 mod wire;
+mod xai;
 
 pub use arn::Arn;
 pub use dialect::{retry_after, said};
@@ -44,6 +49,10 @@ pub static PROVIDERS: &[&Provider] = &[
     &replicate::REPLICATE,
     &runware::RUNWARE,
     &bedrock::BEDROCK,
+    &xai::XAI,
+    &openrouter::OPENROUTER,
+    &together::TOGETHER,
+    &luma::LUMA,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.

@@ -6,11 +6,10 @@
 use super::dialect::{failure, failure_of_kind, said};
 use super::job::{Job, JobRule, is_plain};
 use super::states::{State, States};
+use super::verdict::{Failure, holds};
 use super::wire::{Items, Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, Provider, Reply, Scheme, Step, Variants};
-use crate::video::{
-    ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Size, Video, may_be_video, seconds_from_text,
-};
+use crate::video::{ApiError, ContentFilter, ErrorKind, Lifetime, Media, Size, Video, may_be_video, seconds_from_text};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -88,18 +87,6 @@ struct VideoObject<'a> {
     /// Not OpenAI's: SGLang's link to the file.
     url: Text<'a>,
     content_filter: Maybe<Filter<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Failure<'a> {
-    Object {
-        #[serde(borrow, default)]
-        code: Text<'a>,
-        #[serde(borrow, default)]
-        message: Text<'a>,
-    },
-    Text(#[serde(borrow)] Cow<'a, str>),
 }
 
 /// A video as gateways list them: an object or a bare link.
@@ -196,17 +183,12 @@ fn tell_failure<'a>(video: &mut Video<'a>, failure: Failure<'a>) {
     if !video.status.is_terminal() {
         return;
     }
-    let (code, message) = match failure {
-        Failure::Object { code, message } => (code.0.unwrap_or_default(), message.0.unwrap_or_default()),
-        Failure::Text(message) => (Cow::default(), message),
-    };
-    let lower_case = code.to_ascii_lowercase();
-    let is_moderation = MODERATION_CODES.iter().any(|part| lower_case.contains(part));
-    if is_moderation && video.content_filter.is_none() {
-        let reason = if message.is_empty() { code.clone() } else { message.clone() };
-        video.content_filter = Some(ContentFilter { filtered_count: None, reasons: vec![reason] });
+    let error = failure.into_error();
+    // By the code alone: the words are those of whichever server it is.
+    match holds(&error.code, MODERATION_CODES) {
+        true => video.fail_by_moderation(error),
+        false => video.fail_with(error),
     }
-    video.fail_with(JobError { code, message });
 }
 
 fn listed<'a>(videos: Items<Entry<'a>>, url: Text<'a>) -> Vec<Media<'a>> {

@@ -9,7 +9,7 @@ use super::outputs::Videos;
 use super::states::{State, States};
 use super::wire::{Flag, Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
-use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Size, Status, Video, seconds_from_text};
+use crate::video::{ApiError, ErrorKind, JobError, Lifetime, Size, Status, Video, seconds_from_text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -165,11 +165,7 @@ fn expiry(video: &Video<'_>, source: Option<&str>) -> Option<i64> {
 
 fn tell_failure<'a>(video: &mut Video<'a>, error: Option<&'a RawValue>) {
     let Some(message) = error.and_then(text_of) else { return };
-    let lower_case = message.to_lowercase();
-    if MODERATION_SIGNS.iter().any(|sign| lower_case.contains(sign)) {
-        video.content_filter = Some(ContentFilter { filtered_count: None, reasons: vec![message.clone()] });
-    }
-    video.fail_with(JobError { code: "".into(), message });
+    video.fail_by_signs(JobError::new("", message), MODERATION_SIGNS);
 }
 
 /// The text of a JSON string, else the JSON itself; `None` for null and empty text.

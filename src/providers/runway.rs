@@ -9,7 +9,7 @@ use super::outputs::Videos;
 use super::states::{State, States};
 use super::wire::{Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
-use crate::video::{ApiError, ContentFilter, JobError, Lifetime, Status, Video};
+use crate::video::{ApiError, JobError, Lifetime, Status, Video};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -93,12 +93,11 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
 }
 
 fn tell_failure<'a>(video: &mut Video<'a>, failure: Text<'a>, code: Text<'a>) {
-    let code = code.0.unwrap_or_default();
-    if is_moderation(&code) {
-        let reason = failure.0.clone().unwrap_or_else(|| code.clone());
-        video.content_filter = Some(ContentFilter { filtered_count: None, reasons: vec![reason] });
+    let error = JobError { code: code.0.unwrap_or_default(), message: failure.0.unwrap_or_default() };
+    match is_moderation(&error.code) {
+        true => video.fail_by_moderation(error),
+        false => video.fail_with(error),
     }
-    video.fail_with(JobError { code, message: failure.0.unwrap_or_default() });
 }
 
 /// `SAFETY.INPUT.TEXT` and kin; the tail is open: <https://docs.dev.runwayml.com/errors/task-failures/>.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vidgate::config::{Credential, Credentials, Settings};
 use vidgate::providers::Reply;
 use vidgate::sandbox::{AWS_SESSION, AWS_USER, AwsKey};
-use vidgate::upstream::{Authenticator, Client, Endpoint, Limits, Outgoing, Trust, encoded_path};
+use vidgate::upstream::{Authenticator, Client, Endpoint, Limits, Outgoing, Proof, Trust, encoded_path};
 
 const JOB: &str = "arn:aws:bedrock:us-west-2:123456789012:async-invoke/k3v9x1m7qd00";
 const PATH: &str = "/async-invoke/arn%3Aaws%3Abedrock%3Aus-west-2%3A123456789012%3Aasync-invoke%2Fk3v9x1m7qd00";
@@ -279,6 +279,13 @@ fn configured(credentials: &str) -> Credential {
     keys[0].clone()
 }
 
+/// What calls with this credential carry.
+fn proof(authenticator: &Authenticator) -> Proof {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    runtime.block_on(authenticator.proof(&Client::default(), deadline)).unwrap()
+}
+
 /// Asks the sandbox's S3 for an object, signed with this credential.
 fn fetch(providers: &Providers, credentials: &str, key: &str) -> Reply {
     let authenticator = Authenticator::new(&configured(credentials), &Trust::default()).unwrap();
@@ -287,7 +294,7 @@ fn fetch(providers: &Providers, credentials: &str, key: &str) -> Reply {
     let path = encoded_path(&format!("/bedrock/s3/{key}"));
     let host = HeaderValue::from_str(&providers.sandbox.address().to_string()).unwrap();
     let mut outgoing = Outgoing { method: Method::GET, path: &path, headers: vec![(HOST, host)], body: None };
-    authenticator.sign_for_s3(&mut outgoing, "us-west-2").unwrap();
+    proof(&authenticator).add_to_s3(&mut outgoing, "us-west-2").unwrap();
     outgoing.headers.push((RANGE, HeaderValue::from_static("bytes=0-9")));
     let limits = Limits { max_body: 1 << 20, retries: 0 };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -327,7 +334,7 @@ fn the_same_key_opens_the_bucket_that_holds_the_result() {
 fn an_api_key_of_bedrock_signs_nothing_for_s3() {
     let authenticator = Authenticator::new(&configured("{api_key: k-123456}"), &Trust::default()).unwrap();
     let mut outgoing = Outgoing { method: Method::GET, path: "/k", headers: Vec::new(), body: None };
-    let error = authenticator.sign_for_s3(&mut outgoing, "us-west-2").unwrap_err();
+    let error = proof(&authenticator).add_to_s3(&mut outgoing, "us-west-2").unwrap_err();
     assert!(error.message(Some("bedrock")).contains("wants an access key of AWS"), "{error}");
     assert!(outgoing.headers.is_empty());
 }

@@ -114,6 +114,12 @@ fn a_relayed_error_has_the_providers_own_words() {
         ("runware", "44", "video_not_found", "Task not found", "not_found_error", None),
         ("bedrock", "40", "ValidationException", "failed to satisfy constraint", "invalid_request_error", None),
         ("bedrock", "44", "video_not_found", "Invocation not found", "not_found_error", None),
+        ("xai", "40", "invalid-argument", "request id is malformed", "invalid_request_error", None),
+        ("xai", "41", "upstream_auth_failed", "Incorrect API key", "upstream_error", None),
+        ("xai", "42", "upstream_account_error", "no credits left", "upstream_error", None),
+        ("openrouter", "40", "400", "Invalid job ID", "invalid_request_error", None),
+        ("together", "49", "rate_limit_exceeded", "rate limit of this model", "model_rate_limit", None),
+        ("luma", "44", "video_not_found", "Generation not found", "not_found_error", None),
     ];
     for (kind, outcome, code, words, inner_type, param) in table {
         let proxy = Proxy::start(&providers.config("retries: 0"));

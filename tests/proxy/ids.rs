@@ -152,6 +152,13 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("bedrock", "arn:aws:bedrock:us-west-2:12345678901:async-invoke/k3v9x1m7qd00"),
         ("bedrock", "arn:aws:s3:us-west-2:123456789012:async-invoke/k3v9x1m7qd00"),
         ("bedrock", "arn:aws-iso:bedrock:us-iso-east-1:123456789012:async-invoke/k3v9x1m7qd00"),
+        ("xai", "video_1"),
+        ("xai", "8d15b7f2-3c90-4e6a-b2d4-71f9a05c6e00/content"),
+        ("openrouter", "job+1"),
+        ("openrouter", "job-1/x"),
+        ("openrouter", "job@1"),
+        ("together", "019b4d6f"),
+        ("luma", "c3a96d10_58e4_4b7f_8f21_06be94d7c500"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));

@@ -4,11 +4,15 @@ mod azure;
 mod bedrock;
 mod gemini;
 mod google;
+mod luma;
 mod openai;
+mod openrouter;
 mod replicate;
 mod runware;
 mod runway;
+mod together;
 mod vertex;
+mod xai;
 
 use super::credentials::Credential;
 use super::poll::{Poll, Refused};
@@ -26,6 +30,10 @@ pub static KINDS: &[Kind] = &[
     replicate::KIND,
     runware::KIND,
     bedrock::KIND,
+    xai::KIND,
+    openrouter::KIND,
+    together::KIND,
+    luma::KIND,
 ];
 
 /// The row of a kind, or `None` when the sandbox does not have it.

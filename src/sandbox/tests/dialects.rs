@@ -14,6 +14,10 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "replicate" => at("/title").or_else(|| at("/detail")),
         "runware" => at("/errors/0/code"),
         "bedrock" => answer.header("x-amzn-errortype").and_then(|kind| Some(kind.split_once(':')?.0.to_owned())),
+        "xai" => at("/code"),
+        "openrouter" => at("/error/message"),
+        "together" => at("/error/code").or_else(|| at("/error/type")),
+        "luma" => at("/detail"),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -56,6 +60,19 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("bedrock", "44", 400, "ValidationException"),
         ("bedrock", "49", 429, "ThrottlingException"),
         ("bedrock", "50", 500, "InternalServerException"),
+        ("xai", "40", 400, "invalid-argument"),
+        ("xai", "41", 400, "invalid-argument"),
+        ("xai", "42", 403, "permission-denied"),
+        ("xai", "44", 404, "not-found"),
+        ("xai", "49", 429, "resource-exhausted"),
+        ("openrouter", "41", 401, "User not found."),
+        ("openrouter", "42", 402, "Insufficient credits. Add more to go on."),
+        ("openrouter", "44", 404, "Resource not found"),
+        ("together", "41", 401, "invalid_api_key"),
+        ("together", "44", 404, "not_found"),
+        ("together", "49", 429, "model_rate_limit"),
+        ("luma", "41", 401, "Invalid API key is provided"),
+        ("luma", "44", 404, "Generation not found"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {
@@ -95,6 +112,7 @@ async fn credentials_that_are_missing_or_say_wrong_are_refused() {
         let (wrong, missing) = match kind.name {
             "gemini" => (400, 403),
             "bedrock" => (403, 403),
+            "xai" => (400, 401),
             _ => (401, 401),
         };
         for form in kind.credentials {

@@ -50,6 +50,8 @@ fn word(kind: &str, job: &str, answer: &Value) -> String {
     let first = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     match kind {
         "runware" => first("/errors/0/code").or_else(|| first("/data/0/status")).unwrap(),
+        "xai" => first("/status").or_else(|| first("/code")).unwrap(),
+        "luma" => first("/state").unwrap(),
         "gemini" | "vertex" if !job.starts_with("interactions") => match (answer.get("done"), answer.get("error")) {
             (None, None) => "running".to_owned(),
             (Some(_), Some(error)) => format!("error {}", error["code"]),
@@ -79,6 +81,10 @@ async fn each_kind_uses_its_own_state_words() {
              timeoutProvider timeoutProvider success",
         ),
         ("bedrock", 0, "InProgress InProgress Completed Failed Failed Completed Failed Failed Completed"),
+        ("xai", 0, "pending pending done failed imagine:content-moderated done failed expired done"),
+        ("openrouter", 0, "pending in_progress completed failed failed completed cancelled expired completed"),
+        ("together", 0, "queued in_progress completed failed failed completed cancelled failed completed"),
+        ("luma", 0, "queued dreaming completed failed failed completed failed failed completed"),
     ];
     let moving = sandbox(Pace { queued_for: Duration::from_secs(1), done_after: Duration::from_secs(2) }).await;
     let ended = sandbox(Pace::INSTANT).await;

@@ -6,6 +6,7 @@ mod lifecycle;
 mod surroundings;
 
 use super::{Options, Pace, Sandbox};
+use crate::providers;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -86,7 +87,13 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
         }
-        _ => panic!("no call for {kind}"),
+        // As the translation makes it; that this is the documented one, the kind's own routes say.
+        _ => {
+            let row = providers::find(kind).unwrap_or_else(|| panic!("no call for {kind}"));
+            let call = (row.request)(&row.job.check(job).unwrap_or_else(|| panic!("{job}")));
+            let method = if call.method == http::Method::POST { "POST" } else { "GET" };
+            (method, format!("/{kind}{base}{}", call.path), call.body.unwrap_or_default())
+        }
     }
 }
 

@@ -36,6 +36,11 @@ async fn links_of_finished_jobs_lead_to_the_video() {
         ("runway", 0, "/output/0"),
         ("replicate", 0, "/output"),
         ("runware", 0, "/data/0/videoURL"),
+        ("xai", 0, "/video/url"),
+        ("openrouter", 0, "/urls/0"),
+        ("openrouter", 0, "/unsigned_urls/0"),
+        ("together", 0, "/outputs/video_url"),
+        ("luma", 0, "/assets/video"),
         ("gemini", 0, "/response/generateVideoResponse/generatedSamples/0/video/uri"),
         ("gemini", 1, "/steps/1/content/0/uri"),
     ];
@@ -61,6 +66,8 @@ async fn content_needs_credentials_and_a_finished_job() {
         ("/openai/v1/videos/video_01/content", 404),
         ("/openai/v1/videos/video_10/content?variant=video", 404),
         ("/azure/openai/v1/videos/video_00/content", 200),
+        ("/openrouter/api/v1/videos/job-00/content?index=0", 200),
+        ("/openrouter/api/v1/videos/job-06/content?index=0", 404),
         ("/azure/openai/v1/video/generations/gen_00/content/video?api-version=preview", 200),
     ] {
         assert_eq!(get(&sandbox, target).await.status, status, "{target}");
