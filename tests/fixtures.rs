@@ -28,8 +28,10 @@ const STATES: &[&str] = &[
 ];
 
 /// States that a provider does not have.
-const NO_SUCH_STATE: &[(&str, &str, &str)] =
-    &[("runware", "cancelled", "its API has no way to cancel a job and documents no such state")];
+const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
+    ("runware", "cancelled", "its API has no way to cancel a job and documents no such state"),
+    ("fal", "cancelled", "a request that was cancelled ends as any other, and its queue has no word for it"),
+];
 
 /// Kinds that can lose some of a job's videos to moderation and deliver the others.
 const PARTLY_FILTERED: &[&str] = &["azure", "gemini", "vertex", "runware"];

@@ -6,6 +6,8 @@
 
 mod azure;
 mod dialect;
+mod fal;
+mod fal_result;
 mod gemini;
 mod google;
 mod google_errors;
@@ -40,6 +42,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
+    &fal::FAL,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
@@ -107,6 +110,8 @@ pub struct CredentialForm {
 pub enum Scheme {
     /// `Authorization: Bearer {first field}`.
     Bearer,
+    /// `Authorization: {this word} {first field}`, for providers that have a word of their own for it.
+    Authorization(&'static str),
     /// A header of the provider's own, holding the first field.
     Header(&'static str),
     /// A Google service-account key (JSON): signs for an access token, sent as bearer.

@@ -94,6 +94,7 @@ fn explain_shows_the_call_and_sends_nothing() {
                 "runway" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
                 "replicate" => (format!("GET {base}/predictions/{job}"), "authorization: Bearer ***", ""),
                 "runware" => (format!("POST {base}"), "authorization: Bearer ***", "getResponse"),
+                "fal" => (format!("GET {base}/{job}/status"), "authorization: Key ***", ""),
                 other => panic!("{other}"),
             };
             assert!(lines.contains(&call.as_str()), "{call} is missing: {text}");

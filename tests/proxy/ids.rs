@@ -147,6 +147,13 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("replicate", "Q7H2"),
         ("replicate", "q7-h2"),
         ("runware", "video_1"),
+        ("fal", "5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
+        ("fal", "fal-ai/veo3"),
+        ("fal", "veo3/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
+        ("fal", "fal-ai/veo3/requests/5e2a7c90"),
+        ("fal", "fal-ai/veo3/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200/status"),
+        ("fal", "fal-ai/veo3@x/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
+        ("fal", "workflows/veo3/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));

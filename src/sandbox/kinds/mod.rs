@@ -1,6 +1,7 @@
 //! The kinds: a row and three pure functions each.
 
 mod azure;
+mod fal;
 mod gemini;
 mod google;
 mod openai;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
 pub static KINDS: &[Kind] =
-    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND];
+    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND, fal::KIND];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {
@@ -59,6 +60,9 @@ impl Kind {
 pub(super) enum Ask {
     /// How a job is doing; the job in the form in which the gateway names it.
     Job(String),
+    /// What a job that has ended came to, where that is a call of its own. The first call is the one that is counted,
+    /// refused and broken.
+    Result(String),
     /// The bytes of a job's video, credentials needed.
     Content(String),
     /// Something that needs credentials and no job.
@@ -71,7 +75,7 @@ impl Ask {
     /// The job, empty when there is none.
     pub(super) fn job(&self) -> &str {
         match self {
-            Ask::Job(job) | Ask::Content(job) => job,
+            Ask::Job(job) | Ask::Result(job) | Ask::Content(job) => job,
             Ask::Answered(_) | Ask::Unknown => "",
         }
     }

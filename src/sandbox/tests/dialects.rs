@@ -13,6 +13,7 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "runway" => at("/error"),
         "replicate" => at("/title").or_else(|| at("/detail")),
         "runware" => at("/errors/0/code"),
+        "fal" => at("/detail").or_else(|| at("/detail/0/type")),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -49,6 +50,11 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("runware", "41", 401, "invalidApiKey"),
         ("runware", "42", 402, "insufficientCredits"),
         ("runware", "44", 404, "taskNotFound"),
+        ("fal", "40", 422, "uuid_parsing"),
+        ("fal", "41", 401, "Invalid credentials"),
+        ("fal", "42", 403, "User is locked. Reason: Exhausted balance."),
+        ("fal", "44", 404, "Request not found"),
+        ("fal", "50", 500, "Internal server error"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {

@@ -78,6 +78,7 @@ async fn each_kind_uses_its_own_state_words() {
             "pending processing success timeoutProvider invalidProviderContent invalidProviderContent \
              timeoutProvider timeoutProvider success",
         ),
+        ("fal", 0, "IN_QUEUE IN_PROGRESS COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED"),
     ];
     let moving = sandbox(Pace { queued_for: Duration::from_secs(1), done_after: Duration::from_secs(2) }).await;
     let ended = sandbox(Pace::INSTANT).await;

@@ -85,6 +85,7 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
         }
+        "fal" => get(&format!("/{job}/status")),
         _ => panic!("no call for {kind}"),
     }
 }
@@ -96,8 +97,8 @@ async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> O
 }
 
 async fn poll(sandbox: &Sandbox, kind: &str, job: &str) -> Answer {
-    let credential = if kind == "gemini" { "x-goog-api-key: key\r\n" } else { "authorization: Bearer key\r\n" };
-    poll_with(sandbox, kind, job, credential).await.unwrap()
+    let form = super::find(kind).unwrap().credentials[0];
+    poll_with(sandbox, kind, job, &format!("{}: {} key\r\n", form.header, form.scheme)).await.unwrap()
 }
 
 async fn get(sandbox: &Sandbox, target: &str) -> Answer {
