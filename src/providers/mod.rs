@@ -13,6 +13,8 @@ mod google;
 mod google_errors;
 mod interactions;
 mod job;
+mod minimax;
+mod minimax_errors;
 mod openai;
 mod outputs;
 mod replicate;
@@ -43,6 +45,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &replicate::REPLICATE,
     &runware::RUNWARE,
     &fal::FAL,
+    &minimax::MINIMAX,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.

@@ -94,6 +94,13 @@ fn explain_shows_the_call_and_sends_nothing() {
                 "runway" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
                 "replicate" => (format!("GET {base}/predictions/{job}"), "authorization: Bearer ***", ""),
                 "runware" => (format!("POST {base}"), "authorization: Bearer ***", "getResponse"),
+                "minimax" => match job.strip_prefix("v2/") {
+                    Some(id) => (format!("GET {base}/v2/query/video_generation/{id}"), "authorization: Bearer ***", ""),
+                    None => {
+                        let call = format!("GET {base}/v1/query/video_generation?task_id={job}");
+                        (call, "authorization: Bearer ***", "")
+                    }
+                },
                 "fal" => (format!("GET {base}/{job}/status"), "authorization: Key ***", ""),
                 other => panic!("{other}"),
             };

@@ -112,6 +112,9 @@ fn a_relayed_error_has_the_providers_own_words() {
         ("runway", "40", "", "Invalid task ID", "invalid_request_error", None),
         ("replicate", "40", "", "prediction ID is not valid", "invalid_request_error", None),
         ("runware", "44", "video_not_found", "Task not found", "not_found_error", None),
+        ("minimax", "40", "2013", "invalid params", "invalid_request_error", None),
+        ("minimax", "42", "upstream_account_error", "insufficient balance", "upstream_error", None),
+        ("minimax", "44", "video_not_found", "invalid task_id", "not_found_error", None),
         ("fal", "40", "", "should be a valid UUID", "invalid_request_error", None),
         ("fal", "42", "upstream_account_error", "Exhausted balance", "upstream_error", None),
     ];

@@ -47,7 +47,7 @@ fn filter(video: &Value) -> Filter {
 /// `gemini interactions` where the kinds of jobs of one provider differ, else the kind.
 fn dialect(kind: &Kind, job: &str) -> String {
     match job.split(['/', '_']).next() {
-        Some(form @ ("interactions" | "task")) => format!("{} {form}", kind.name),
+        Some(form @ ("interactions" | "task" | "v2")) => format!("{} {form}", kind.name),
         _ => kind.name.to_owned(),
     }
 }
@@ -69,6 +69,7 @@ fn a_failed_job_has_the_providers_code_where_there_is_one() {
             "replicate" => "generation_failed",
             "runware" => "timeoutProvider",
             "fal" => "runner_disconnected",
+            "minimax" | "minimax v2" => "1000",
             other => panic!("{other}"),
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -89,6 +90,8 @@ fn a_moderated_job_has_failed_and_says_so() {
             "replicate" => ("content_filtered", None),
             "runware" => ("invalidProviderContent", Some(1)),
             "fal" => ("content_policy_violation", None),
+            "minimax" => ("1027", None),
+            "minimax v2" => ("1026", None),
             other => panic!("{other}"),
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -116,9 +119,10 @@ fn cancelled_and_expired_jobs_have_failed_under_codes_of_their_own() {
     let (_providers, proxy) = proxied();
     each(&proxy, "04", |kind, job, video| {
         // Some have no such state.
-        let code = match kind.name {
+        let code = match dialect(kind, job).as_str() {
             "runware" => "timeoutProvider",
             "fal" => "runner_disconnected",
+            "minimax" => "1000",
             _ => "cancelled",
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -172,7 +176,7 @@ fn a_video_inside_the_answer_is_handed_on_as_it_is() {
     each(&proxy, "08", |kind, job, video| {
         let item = video["videos"][0].as_object().unwrap();
         assert_eq!(item["content_type"], "video/mp4", "{job}");
-        if ["openai", "azure", "runway"].contains(&kind.name) {
+        if ["openai", "azure", "runway", "minimax"].contains(&kind.name) {
             assert_eq!(item["type"], "url", "{job}");
             return;
         }

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Everything that a poll needs, owned, so that it can outlive the client who caused it.
 pub(in crate::gateway) struct Poll {
@@ -230,16 +230,16 @@ impl Poll {
         let own = endpoint.address();
         let mut call = (entry.row.request)(job);
         let mut replies: Vec<Reply> = Vec::with_capacity(1);
-        let started = Instant::now();
+        let (started, mut retries) = (Instant::now(), entry.limits.retries);
         loop {
             let path = format!("{}{}", own.path, call.path);
             let outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(worker.auth.clone()));
             let reply = client.exchange(&endpoint, &outgoing, &entry.limits, self.deadline).await?;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
-            match entry.row.translate(job, &replies) {
-                Step::Then(next) => call = next,
-                Step::Failed(error) => return Err(error),
+            let next = match entry.row.translate(job, &replies) {
+                Step::Then(next) => Ok(next),
+                Step::Failed(error) => Err(error),
                 Step::Done(mut video) => {
                     worker.redactor.video(&mut video);
                     note_unknown_state(entry, &video);
@@ -253,6 +253,16 @@ impl Poll {
                     let polled = Polled::new(*video, &entry.name, record, started.elapsed());
                     let credential = worker.key.map(Authenticator::name);
                     return Ok(Polled { credential, credential_index: worker.index, raw, status, ..polled });
+                }
+            };
+            match next {
+                Ok(next) => call = next,
+                Err(error) => {
+                    let said_with_200 = replies.pop().is_some_and(|reply| reply.status.is_success());
+                    let wait = short_wait(&error).filter(|wait| Instant::now() + *wait < self.deadline);
+                    let (Some(wait), true, true) = (wait, said_with_200, retries > 0) else { return Err(error) };
+                    retries -= 1;
+                    sleep(wait).await;
                 }
             }
         }
@@ -286,6 +296,13 @@ impl Polled {
 /// Whether another credential might know the job.
 fn is_unknown_to_key(error: &ApiError) -> bool {
     matches!(error.kind, ErrorKind::VideoNotFound | ErrorKind::UpstreamAuthFailed)
+}
+
+/// How long to wait out a refusal that is over in a moment. The client knows those by their status; this is for
+/// providers that say no with 200.
+fn short_wait(error: &ApiError) -> Option<Duration> {
+    let waits = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::UpstreamUnavailable);
+    error.retry_after.filter(|wait| waits && *wait <= SHORT_WAIT)
 }
 
 /// "Not found" says more than "not allowed": a credential that works has looked.

@@ -4,6 +4,7 @@ mod azure;
 mod fal;
 mod gemini;
 mod google;
+mod minimax;
 mod openai;
 mod replicate;
 mod runware;
@@ -17,8 +18,17 @@ use super::request::Request;
 use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
-pub static KINDS: &[Kind] =
-    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND, fal::KIND];
+pub static KINDS: &[Kind] = &[
+    openai::KIND,
+    azure::KIND,
+    gemini::KIND,
+    vertex::KIND,
+    runway::KIND,
+    replicate::KIND,
+    runware::KIND,
+    fal::KIND,
+    minimax::KIND,
+];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {

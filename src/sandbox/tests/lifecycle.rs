@@ -56,7 +56,7 @@ fn word(kind: &str, job: &str, answer: &Value) -> String {
             (Some(_), None) => "done".to_owned(),
             _ => panic!("{answer}"),
         },
-        _ => first("/status").unwrap(),
+        _ => first("/status").or_else(|| first("/task/status")).unwrap(),
     }
 }
 
@@ -78,6 +78,8 @@ async fn each_kind_uses_its_own_state_words() {
             "pending processing success timeoutProvider invalidProviderContent invalidProviderContent \
              timeoutProvider timeoutProvider success",
         ),
+        ("minimax", 0, "Queueing Processing Success Fail Fail Success Fail Fail Success"),
+        ("minimax", 1, "queued running succeeded failed failed succeeded cancelled failed succeeded"),
         ("fal", 0, "IN_QUEUE IN_PROGRESS COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED"),
     ];
     let moving = sandbox(Pace { queued_for: Duration::from_secs(1), done_after: Duration::from_secs(2) }).await;

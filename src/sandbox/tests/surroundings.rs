@@ -66,6 +66,12 @@ async fn the_result_is_a_second_call_where_a_provider_has_it_so() {
     assert!(ask(job).await.json()["video"]["url"].as_str().is_some_and(|link| link.ends_with(".mp4")));
     assert_eq!(sandbox.calls("fal", job), 0, "only status calls are counted");
 
+    let file = get(&sandbox, "/minimax/v1/files/retrieve?file_id=9176843862716400").await.json();
+    assert!(file["file"]["download_url"].is_null(), "{file}");
+    advance(Duration::from_secs(4)).await;
+    let file = get(&sandbox, "/minimax/v1/files/retrieve?file_id=9176843862716400").await.json();
+    assert!(file["file"]["download_url"].as_str().is_some_and(|link| link.ends_with("400.mp4")), "{file}");
+
     let filtered = find("fal").unwrap().jobs("02").next().unwrap();
     ask(&filtered).await;
     advance(Duration::from_secs(4)).await;
