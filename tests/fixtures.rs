@@ -30,6 +30,7 @@ const STATES: &[&str] = &[
 /// States that a provider does not have.
 const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
     ("runware", "cancelled", "its API has no way to cancel a job and documents no such state"),
+    ("kling", "cancelled", "its API has no way to cancel a task and documents no such state"),
     ("fal", "cancelled", "a request that was cancelled ends as any other, and its queue has no word for it"),
 ];
 

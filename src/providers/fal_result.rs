@@ -130,7 +130,7 @@ fn read_refusal(reply: &Reply) -> Result<Video<'_>, ApiError> {
         return Err(http_error(reply));
     }
     if reply.status == StatusCode::NOT_FOUND && wrongs.is_empty() {
-        // The queue's words, not the model's: it keeps results for an hour, and small ones only.
+        // The queue's words, not the model's: it keeps a result for an hour, a large one for minutes.
         return Err(failure_of_kind(ErrorKind::VideoNotFound, reply, said(reply)));
     }
     let is_moderated = |wrong: &&Wrong<'_>| wrong.r#type.as_deref().is_some_and(is_moderation);

@@ -13,6 +13,7 @@ mod google;
 mod google_errors;
 mod interactions;
 mod job;
+mod kling;
 mod minimax;
 mod minimax_errors;
 mod openai;
@@ -45,6 +46,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &replicate::REPLICATE,
     &runware::RUNWARE,
     &fal::FAL,
+    &kling::KLING,
     &minimax::MINIMAX,
 ];
 
@@ -119,6 +121,8 @@ pub enum Scheme {
     Header(&'static str),
     /// A Google service-account key (JSON): signs for an access token, sent as bearer.
     GoogleServiceAccount,
+    /// An access key and a secret key of Kling: a token that names the first and is signed with the second, sent as bearer.
+    KlingKeys,
     /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
     EntraClientSecret,
 }

@@ -1,5 +1,6 @@
 //! A credential turned into the headers that carry it.
 
+use super::kling::Minter;
 use super::token::TokenSource;
 use super::{Client, Trust, google};
 use crate::config::{BaseAddress, Credential, Secret};
@@ -30,6 +31,7 @@ pub struct Authenticator {
 enum Means {
     Fixed(Header),
     Token(TokenSource),
+    Minted(Minter),
 }
 
 impl Authenticator {
@@ -41,6 +43,7 @@ impl Authenticator {
             Scheme::Authorization(word) => Means::Fixed((AUTHORIZATION, sensitive(&format!("{word} {}", field(0)))?)),
             Scheme::Header(name) => Means::Fixed((HeaderName::from_static(name), sensitive(field(0))?)),
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
+            Scheme::KlingKeys => Means::Minted(Minter::new(field(0), field(1))),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
         };
         let mut secrets = credential.fields.clone();
@@ -70,6 +73,7 @@ impl Authenticator {
         let token = match &self.means {
             Means::Fixed(_) => None,
             Means::Token(source) => source.current(),
+            Means::Minted(minter) => minter.current(),
         };
         self.secrets.iter().cloned().chain(token).collect()
     }
@@ -78,12 +82,8 @@ impl Authenticator {
     pub async fn header(&self, client: &Client, deadline: Instant) -> Result<Header, ApiError> {
         match &self.means {
             Means::Fixed(header) => Ok(header.clone()),
-            Means::Token(source) => {
-                let token = source.token(client, deadline).await?;
-                let value =
-                    bearer(token.expose()).map_err(|why| ApiError::because(ErrorKind::UpstreamAuthFailed, why))?;
-                Ok((AUTHORIZATION, value))
-            }
+            Means::Token(source) => bearer_header(source.token(client, deadline).await),
+            Means::Minted(minter) => bearer_header(minter.token().map_err(unusable)),
         }
     }
 
@@ -101,8 +101,10 @@ impl Authenticator {
     /// The provider has refused this header: the next call mints a new token, unless somebody has done so since.
     pub fn forget_token(&self, refused: &Header) {
         let token = refused.1.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
-        if let (Means::Token(source), Some(token)) = (&self.means, token) {
-            source.forget(token);
+        match (&self.means, token) {
+            (Means::Token(source), Some(token)) => source.forget(token),
+            (Means::Minted(minter), Some(token)) => minter.forget(token),
+            _ => {}
         }
     }
 }
@@ -121,6 +123,14 @@ fn entra_token_source(tenant: &str, client_id: &str, secret: &str, trust: &Trust
         .finish();
     let form = Secret::from(form);
     TokenSource::new(address, trust, Arc::new(move |_| Ok(form.clone())))
+}
+
+fn bearer_header(token: Result<Secret, ApiError>) -> Result<Header, ApiError> {
+    Ok((AUTHORIZATION, bearer(token?.expose()).map_err(unusable)?))
+}
+
+fn unusable(why: String) -> ApiError {
+    ApiError::because(ErrorKind::UpstreamAuthFailed, why)
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, String> {

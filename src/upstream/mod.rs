@@ -12,6 +12,8 @@ mod endpoint;
 mod fault;
 mod google;
 mod handshake;
+mod jwt;
+mod kling;
 mod outgoing;
 mod retry;
 #[cfg(test)]

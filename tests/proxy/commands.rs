@@ -94,6 +94,10 @@ fn explain_shows_the_call_and_sends_nothing() {
                 "runway" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
                 "replicate" => (format!("GET {base}/predictions/{job}"), "authorization: Bearer ***", ""),
                 "runware" => (format!("POST {base}"), "authorization: Bearer ***", "getResponse"),
+                "kling" if job.contains('/') => {
+                    (format!("GET {base}/v1/videos/{job}"), "authorization: Bearer ***", "")
+                }
+                "kling" => (format!("GET {base}/tasks?task_ids={job}"), "authorization: Bearer ***", ""),
                 "minimax" => match job.strip_prefix("v2/") {
                     Some(id) => (format!("GET {base}/v2/query/video_generation/{id}"), "authorization: Bearer ***", ""),
                     None => {

@@ -70,6 +70,7 @@ fn a_failed_job_has_the_providers_code_where_there_is_one() {
             "runware" => "timeoutProvider",
             "fal" => "runner_disconnected",
             "minimax" | "minimax v2" => "1000",
+            "kling" => "generation_failed",
             other => panic!("{other}"),
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -90,6 +91,7 @@ fn a_moderated_job_has_failed_and_says_so() {
             "replicate" => ("content_filtered", None),
             "runware" => ("invalidProviderContent", Some(1)),
             "fal" => ("content_policy_violation", None),
+            "kling" => ("content_filtered", None),
             "minimax" => ("1027", None),
             "minimax v2" => ("1026", None),
             other => panic!("{other}"),
@@ -123,6 +125,7 @@ fn cancelled_and_expired_jobs_have_failed_under_codes_of_their_own() {
             "runware" => "timeoutProvider",
             "fal" => "runner_disconnected",
             "minimax" => "1000",
+            "kling" => "generation_failed",
             _ => "cancelled",
         };
         assert_eq!((video["status"].as_str(), video["error"]["code"].as_str()), (Some("failed"), Some(code)), "{job}");
@@ -176,7 +179,7 @@ fn a_video_inside_the_answer_is_handed_on_as_it_is() {
     each(&proxy, "08", |kind, job, video| {
         let item = video["videos"][0].as_object().unwrap();
         assert_eq!(item["content_type"], "video/mp4", "{job}");
-        if ["openai", "azure", "runway", "minimax"].contains(&kind.name) {
+        if ["openai", "azure", "runway", "kling", "minimax"].contains(&kind.name) {
             assert_eq!(item["type"], "url", "{job}");
             return;
         }

@@ -4,6 +4,7 @@ mod azure;
 mod fal;
 mod gemini;
 mod google;
+mod kling;
 mod minimax;
 mod openai;
 mod replicate;
@@ -27,6 +28,7 @@ pub static KINDS: &[Kind] = &[
     replicate::KIND,
     runware::KIND,
     fal::KIND,
+    kling::KIND,
     minimax::KIND,
 ];
 

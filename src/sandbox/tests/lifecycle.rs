@@ -56,6 +56,7 @@ fn word(kind: &str, job: &str, answer: &Value) -> String {
             (Some(_), None) => "done".to_owned(),
             _ => panic!("{answer}"),
         },
+        "kling" => first("/data/task_status").or_else(|| first("/data/0/status")).unwrap(),
         _ => first("/status").or_else(|| first("/task/status")).unwrap(),
     }
 }
@@ -78,6 +79,8 @@ async fn each_kind_uses_its_own_state_words() {
             "pending processing success timeoutProvider invalidProviderContent invalidProviderContent \
              timeoutProvider timeoutProvider success",
         ),
+        ("kling", 0, "submitted processing succeed failed failed succeed failed failed succeed"),
+        ("kling", 1, "submitted processing succeeded failed failed succeeded failed failed succeeded"),
         ("minimax", 0, "Queueing Processing Success Fail Fail Success Fail Fail Success"),
         ("minimax", 1, "queued running succeeded failed failed succeeded cancelled failed succeeded"),
         ("fal", 0, "IN_QUEUE IN_PROGRESS COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED"),

@@ -86,6 +86,8 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
             ("POST", "/runware/v1".to_owned(), body)
         }
         "fal" => get(&format!("/{job}/status")),
+        "kling" if job.contains('/') => get(&format!("/v1/videos/{job}")),
+        "kling" => get(&format!("/tasks?task_ids={job}")),
         "minimax" => match job.strip_prefix("v2/") {
             Some(id) => get(&format!("/v2/query/video_generation/{id}")),
             None => get(&format!("/v1/query/video_generation?task_id={job}")),
