@@ -34,6 +34,8 @@ const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
     ("bedrock", "cancelled", "its API has no way to cancel an invocation and documents no such state"),
     ("xai", "cancelled", "its API has no way to cancel a job and documents no such state"),
     ("luma", "cancelled", "a job can only be deleted, after which nothing is known of it"),
+    ("kling", "cancelled", "its API has no way to cancel a task and documents no such state"),
+    ("fal", "cancelled", "a request that was cancelled ends as any other, and its queue has no word for it"),
 ];
 
 /// Kinds that can lose some of a job's videos to moderation and deliver the others.

@@ -71,6 +71,11 @@ pub fn segment_of(name: &str) -> Option<String> {
     (!is_dead).then(|| utf8_percent_encode(name, UNRESERVED).to_string())
 }
 
+/// Segments as a path, each encoded.
+pub fn path_of(segments: &[&str]) -> String {
+    segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, UNRESERVED))).collect()
+}
+
 /// `[A-Za-z0-9._-]+`.
 pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

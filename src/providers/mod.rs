@@ -8,12 +8,17 @@ mod arn;
 mod azure;
 mod bedrock;
 mod dialect;
+mod fal;
+mod fal_result;
 mod gemini;
 mod google;
 mod google_errors;
 mod interactions;
 mod job;
+mod kling;
 mod luma;
+mod minimax;
+mod minimax_errors;
 mod openai;
 mod openrouter;
 mod outputs;
@@ -53,6 +58,9 @@ pub static PROVIDERS: &[&Provider] = &[
     &openrouter::OPENROUTER,
     &together::TOGETHER,
     &luma::LUMA,
+    &fal::FAL,
+    &kling::KLING,
+    &minimax::MINIMAX,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
@@ -135,10 +143,14 @@ pub struct CredentialForm {
 pub enum Scheme {
     /// `Authorization: Bearer {first field}`.
     Bearer,
+    /// `Authorization: {this word} {first field}`, for providers that have a word of their own for it.
+    Authorization(&'static str),
     /// A header of the provider's own, holding the first field.
     Header(&'static str),
     /// A Google service-account key (JSON): signs for an access token, sent as bearer.
     GoogleServiceAccount,
+    /// An access key and a secret key of Kling: a token that names the first and is signed with the second, sent as bearer.
+    KlingKeys,
     /// Microsoft Entra client credentials (tenant, client, secret): an access token, sent as bearer.
     EntraClientSecret,
     /// AWS Signature Version 4 for this service (access key id, secret, perhaps a session token). The job's name is an

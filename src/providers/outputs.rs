@@ -1,10 +1,10 @@
 //! The videos in a result that has no fixed shape: a link, a list, an object, or one inside the other.
 //!
 //! Providers that run anybody's models pass on what the model returns. A link counts by where it stands and how it
-//! ends, so that thumbnails, last frames and sound do not become videos.
+//! ends, and by the content type beside it, so that thumbnails, last frames and sound do not become videos.
 
 use super::wire::Text;
-use crate::video::{Media, content_type_of};
+use crate::video::{Media, content_type_of, may_be_video};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -47,6 +47,9 @@ const KEYS: &[(&str, Place)] = &[
     ("file", Place::OfVideos),
 ];
 
+/// The keys under which an object says what its link leads to.
+const CONTENT_TYPE_KEYS: &[&str] = &["content_type", "mime_type"];
+
 fn place_of(key: &str) -> Place {
     let key = key.to_ascii_lowercase();
     KEYS.iter().find(|(part, _)| key.contains(part)).map_or(Place::Unknown, |(_, place)| *place)
@@ -77,13 +80,26 @@ impl<'de> Finder<'_, 'de> {
         };
         let media = if counts { Media::from_link(link) } else { None };
         // One file may stand under several keys.
-        self.found.extend(media.filter(|media| !self.found.contains(media)));
+        let is_new = |media: &Media<'de>| !self.found.iter().any(|known| known.source == media.source);
+        let media = media.filter(is_new);
+        self.found.extend(media);
     }
 
     /// The same search in a place one level below; `None` where nothing is to be found.
     fn below(&mut self, place: Place) -> Option<Finder<'_, 'de>> {
         let levels = self.levels.checked_sub(1).filter(|_| place != Place::OfOthers)?;
         Some(Finder { found: &mut *self.found, place, levels })
+    }
+}
+
+/// Gives the videos of an object from this one on the content type that the object states, or takes them away by it.
+fn state_content_type<'de>(found: &mut Vec<Media<'de>>, first: usize, stated: Text<'de>) {
+    let Some(stated) = stated.0 else { return };
+    if !may_be_video(&stated) {
+        return found.truncate(first);
+    }
+    for media in found.iter_mut().skip(first).filter(|media| media.content_type.is_none()) {
+        media.content_type = Some(stated.clone());
     }
 }
 
@@ -148,13 +164,20 @@ impl<'de> Visitor<'de> for Finder<'_, 'de> {
         }
     }
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let (first, mut stated) = (self.found.len(), Text::default());
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            let place = place_of(key.as_deref().unwrap_or_default());
+            let key = key.as_deref().unwrap_or_default();
+            if CONTENT_TYPE_KEYS.contains(&key) {
+                stated = map.next_value()?;
+                continue;
+            }
+            let place = place_of(key);
             match self.below(place) {
                 Some(finder) => map.next_value_seed(finder)?,
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
+        state_content_type(self.found, first, stated);
         Ok(())
     }
 }
@@ -201,6 +224,36 @@ mod tests {
         ];
         for (json, want) in table {
             assert_eq!(&links(json), want, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_content_type_beside_a_link_is_its_own() {
+        let table: &[(&str, &[&str])] = &[
+            (r#"{"video":{"url":"https://a/v","content_type":"video/webm"}}"#, &["video/webm"]),
+            (r#"{"content_type":"video/webm","url":"https://a/v.mp4"}"#, &["video/webm"]),
+            (
+                r#"{"videos":[{"url":"https://a/1","mime_type":"video/webm"},{"url":"https://a/2"}]}"#,
+                &["video/webm", "video/mp4"],
+            ),
+            (
+                r#"{"video":{"url":"https://a/v","content_type":"application/octet-stream"}}"#,
+                &["application/octet-stream"],
+            ),
+            (
+                r#"{"video":{"url":"https://a/v"},"sheet":{"url":"https://a/s","content_type":"image/jpeg"}}"#,
+                &["video/mp4"],
+            ),
+            (r#"{"video":{"url":"https://a/v","content_type":null}}"#, &["video/mp4"]),
+            (
+                r#"{"url":"https://a/v","content_type":"video/webm","videos":[{"url":"https://a/v","content_type":"video/webm"}]}"#,
+                &["video/webm"],
+            ),
+        ];
+        for (json, want) in table {
+            let videos: Videos<'_> = serde_json::from_str(json).unwrap();
+            let got: Vec<&str> = videos.0.iter().map(Media::content_type).collect();
+            assert_eq!(&got, want, "{json}");
         }
     }
 

@@ -92,6 +92,10 @@ impl Service {
         match ask {
             Ask::Job(job) => self.poll(kind, request, &job),
             Ask::Content(job) => self.content(kind, request, &job),
+            Ask::Result(job) => {
+                let start = self.jobs(|jobs| jobs.start(kind.name, &job, self.now()));
+                self.tell(kind, request, &job, start)
+            }
             Ask::Answered(reply) => reply,
             Ask::Unknown => self.nothing_here(request.recorded),
         }
@@ -105,16 +109,22 @@ impl Service {
         {
             return refuse(kind, Refused { refusal, job, retry_after });
         }
+        let reply = self.tell(kind, request, job, start);
+        match outcome {
+            Outcome::Breaks(fault) => faults::apply(fault, reply),
+            _ => reply,
+        }
+    }
+
+    /// The kind's answer about a job, as far as it has come.
+    fn tell(&self, kind: &Kind, request: &Request<'_>, job: &str, start: Start) -> Reply {
+        let outcome = outcome::of(job);
         let ending = match outcome {
             Outcome::Ends(ending) => ending,
             _ => Ending::Completed,
         };
         let times = Times::new(start.wall, self.options.pace);
-        let reply = (kind.answer)(&Poll { request, job, state: self.state(outcome, start), ending, times });
-        match outcome {
-            Outcome::Breaks(fault) => faults::apply(fault, reply),
-            _ => reply,
-        }
+        (kind.answer)(&Poll { request, job, state: self.state(outcome, start), ending, times })
     }
 
     /// The bytes of a job that has any; for every other one, the kind's own "no such video".

@@ -53,14 +53,19 @@ fn google(form: &[u8], count: u64) -> Reply {
 
 /// The issuer that an assertion names; empty when its claims cannot be read, nothing when it is not of three parts.
 fn issuer(assertion: &str) -> Option<String> {
-    let parts: Vec<&str> = assertion.split('.').collect();
+    let claims = claims(assertion)?;
+    Some(claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+/// The claims of a JSON Web Token; null when they cannot be read, nothing when it is not of three parts.
+pub fn claims(token: &str) -> Option<Value> {
+    let parts: Vec<&str> = token.split('.').collect();
     let &[_, claims, _] = parts.as_slice() else { return None };
     if parts.iter().any(|part| part.is_empty()) {
         return None;
     }
     let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
-    let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
-    Some(claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned())
+    Some(serde_json::from_slice(&claims).unwrap_or_default())
 }
 
 /// learn.microsoft.com "Microsoft identity platform and the OAuth 2.0 client credentials flow".

@@ -1,5 +1,6 @@
 //! A credential turned into the headers that carry it.
 
+use super::kling::Minter;
 use super::sigv4::{AwsKey, Scope};
 use super::token::TokenSource;
 use super::{Client, Outgoing, Trust, google};
@@ -32,6 +33,7 @@ pub struct Authenticator {
 enum Means {
     Fixed(Proof),
     Token(TokenSource),
+    Minted(Minter),
 }
 
 /// What shows a provider who calls.
@@ -82,8 +84,10 @@ impl Authenticator {
         let field = |index: usize| credential.fields.get(index).map_or("", Secret::expose);
         let means = match credential.scheme {
             Scheme::Bearer => fixed(AUTHORIZATION, bearer(field(0))?),
+            Scheme::Authorization(word) => fixed(AUTHORIZATION, sensitive(&format!("{word} {}", field(0)))?),
             Scheme::Header(name) => fixed(HeaderName::from_static(name), sensitive(field(0))?),
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
+            Scheme::KlingKeys => Means::Minted(Minter::new(field(0), field(1))),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
             Scheme::AwsSignature { service } => {
                 for index in [0, 2] {
@@ -121,6 +125,7 @@ impl Authenticator {
         let token = match &self.means {
             Means::Fixed(_) => None,
             Means::Token(source) => source.current(),
+            Means::Minted(minter) => minter.current(),
         };
         self.secrets.iter().cloned().chain(token).collect()
     }
@@ -129,12 +134,8 @@ impl Authenticator {
     pub async fn proof(&self, client: &Client, deadline: Instant) -> Result<Proof, ApiError> {
         match &self.means {
             Means::Fixed(proof) => Ok(proof.clone()),
-            Means::Token(source) => {
-                let token = source.token(client, deadline).await?;
-                let value =
-                    bearer(token.expose()).map_err(|why| ApiError::because(ErrorKind::UpstreamAuthFailed, why))?;
-                Ok(Proof::Header((AUTHORIZATION, value)))
-            }
+            Means::Token(source) => bearer_header(source.token(client, deadline).await).map(Proof::Header),
+            Means::Minted(minter) => bearer_header(minter.token().map_err(unusable)).map(Proof::Header),
         }
     }
 
@@ -142,8 +143,12 @@ impl Authenticator {
     pub fn shown(&self) -> Vec<String> {
         match &self.means {
             Means::Fixed(Proof::Signature { key, .. }) => key.shown(),
-            Means::Fixed(Proof::Header((name, _))) if name != AUTHORIZATION => vec![format!("{name}: ***")],
-            _ => vec!["authorization: Bearer ***".to_owned()],
+            Means::Fixed(Proof::Header((name, value))) => {
+                let word =
+                    value.to_str().ok().and_then(|value| value.split_once(' ')).filter(|_| *name == AUTHORIZATION);
+                vec![word.map_or_else(|| format!("{name}: ***"), |(word, _)| format!("{name}: {word} ***"))]
+            }
+            Means::Token(_) | Means::Minted(_) => vec!["authorization: Bearer ***".to_owned()],
         }
     }
 
@@ -151,8 +156,10 @@ impl Authenticator {
     pub fn forget_token(&self, refused: &Proof) {
         let Proof::Header((_, value)) = refused else { return };
         let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
-        if let (Means::Token(source), Some(token)) = (&self.means, token) {
-            source.forget(token);
+        match (&self.means, token) {
+            (Means::Token(source), Some(token)) => source.forget(token),
+            (Means::Minted(minter), Some(token)) => minter.forget(token),
+            _ => {}
         }
     }
 }
@@ -175,6 +182,14 @@ fn entra_token_source(tenant: &str, client_id: &str, secret: &str, trust: &Trust
         .finish();
     let form = Secret::from(form);
     TokenSource::new(address, trust, Arc::new(move |_| Ok(form.clone())))
+}
+
+fn bearer_header(token: Result<Secret, ApiError>) -> Result<Header, ApiError> {
+    Ok((AUTHORIZATION, bearer(token?.expose()).map_err(unusable)?))
+}
+
+fn unusable(why: String) -> ApiError {
+    ApiError::because(ErrorKind::UpstreamAuthFailed, why)
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, String> {

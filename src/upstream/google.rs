@@ -2,11 +2,9 @@
 //!
 //! <https://developers.google.com/identity/protocols/oauth2/service-account#httprest>
 
-use super::Trust;
 use super::token::TokenSource;
+use super::{Trust, jwt};
 use crate::config::{BaseAddress, Secret};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -79,20 +77,19 @@ pub(super) fn secrets(json: &str) -> Vec<Secret> {
 fn assertion(key: &RsaKeyPair, file: &KeyFile, now: i64) -> Result<String, String> {
     let header = Header { alg: "RS256", typ: "JWT", kid: &file.private_key_id };
     let claims = Claims { iss: &file.client_email, scope: SCOPE, aud: &file.token_uri, iat: now, exp: now + LASTS };
-    let signed = format!("{}.{}", part(&header)?, part(&claims)?);
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-        .map_err(|_| "the assertion for an access token could not be signed")?;
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
-}
-
-fn part<T: Serialize>(value: &T) -> Result<String, String> {
-    serde_json::to_vec(value).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|error| error.to_string())
+    jwt::encode(&header, &claims, |signed| {
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed, &mut signature)
+            .map_err(|_| "the assertion for an access token could not be signed")?;
+        Ok(signature)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     use serde_json::{Value, json};
 

@@ -14,6 +14,8 @@ mod endpoint;
 mod fault;
 mod google;
 mod handshake;
+mod jwt;
+mod kling;
 mod outgoing;
 mod reach;
 mod retry;

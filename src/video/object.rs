@@ -130,10 +130,7 @@ impl<'a> Video<'a> {
     }
 
     fn known_expiry(&self, lifetime: Lifetime) -> Option<i64> {
-        let signed = self.videos.iter().filter_map(|media| match &media.source {
-            Source::Link(link) | Source::Guarded(link) => signed_until(link),
-            Source::Base64(_) => None,
-        });
+        let signed = self.videos.iter().filter_map(|media| signed_until(media.link()?));
         signed.min().or_else(|| match lifetime {
             Lifetime::Unknown => None,
             Lifetime::FromCreation(lasts) => after(self.created_at, lasts),
@@ -198,6 +195,14 @@ impl<'a> Media<'a> {
         Media { source: Source::Base64(data.into()), content_type: None }
     }
 
+    /// The link that it is behind, where it is behind one.
+    pub fn link(&self) -> Option<&str> {
+        match &self.source {
+            Source::Link(link) | Source::Guarded(link) => Some(link),
+            Source::Base64(_) => None,
+        }
+    }
+
     /// Sets what the provider says it is, where it says so.
     pub fn with_content_type(mut self, content_type: Option<Cow<'a, str>>) -> Media<'a> {
         self.content_type = content_type.filter(|kind| !kind.is_empty()).or(self.content_type);
@@ -206,10 +211,7 @@ impl<'a> Media<'a> {
 
     /// What the provider says, else by the link's ending, else `video/mp4`.
     pub fn content_type(&self) -> &str {
-        let by_ending = || match &self.source {
-            Source::Link(link) | Source::Guarded(link) => content_type_of(link),
-            Source::Base64(_) => None,
-        };
+        let by_ending = || self.link().and_then(content_type_of);
         self.content_type.as_deref().or_else(by_ending).unwrap_or("video/mp4")
     }
 }

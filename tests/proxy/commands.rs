@@ -98,6 +98,18 @@ fn explain_shows_the_call_and_sends_nothing() {
                     let arn = job.replace(':', "%3A").replace('/', "%2F");
                     (format!("GET {base}/async-invoke/{arn}"), "authorization: Bearer ***", "")
                 }
+                "kling" if job.contains('/') => {
+                    (format!("GET {base}/v1/videos/{job}"), "authorization: Bearer ***", "")
+                }
+                "kling" => (format!("GET {base}/tasks?task_ids={job}"), "authorization: Bearer ***", ""),
+                "minimax" => match job.strip_prefix("v2/") {
+                    Some(id) => (format!("GET {base}/v2/query/video_generation/{id}"), "authorization: Bearer ***", ""),
+                    None => {
+                        let call = format!("GET {base}/v1/query/video_generation?task_id={job}");
+                        (call, "authorization: Bearer ***", "")
+                    }
+                },
+                "fal" => (format!("GET {base}/{job}/status"), "authorization: Key ***", ""),
                 // As the translation makes it; that this is the documented call, the sandbox says.
                 other => {
                     let row = find(other).unwrap();

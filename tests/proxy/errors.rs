@@ -120,6 +120,14 @@ fn a_relayed_error_has_the_providers_own_words() {
         ("openrouter", "40", "400", "Invalid job ID", "invalid_request_error", None),
         ("together", "49", "rate_limit_exceeded", "rate limit of this model", "model_rate_limit", None),
         ("luma", "44", "video_not_found", "Generation not found", "not_found_error", None),
+        ("kling", "40", "1201", "Invalid parameter", "invalid_request_error", None),
+        ("kling", "42", "upstream_account_error", "resource pack", "upstream_error", None),
+        ("kling", "44", "video_not_found", "does not exist", "not_found_error", None),
+        ("minimax", "40", "2013", "invalid params", "invalid_request_error", None),
+        ("minimax", "42", "upstream_account_error", "insufficient balance", "upstream_error", None),
+        ("minimax", "44", "video_not_found", "invalid task_id", "not_found_error", None),
+        ("fal", "40", "", "should be a valid UUID", "invalid_request_error", None),
+        ("fal", "42", "upstream_account_error", "Exhausted balance", "upstream_error", None),
     ];
     for (kind, outcome, code, words, inner_type, param) in table {
         let proxy = Proxy::start(&providers.config("retries: 0"));

@@ -382,6 +382,7 @@ fn a_provider_gets_only_what_its_api_needs() {
         let (auth, value) = match kind.name {
             "azure" => ("api-key", "our-key"),
             "gemini" => ("x-goog-api-key", "our-key"),
+            "fal" => ("authorization", "Key our-key"),
             _ => ("authorization", "Bearer our-key"),
         };
         for job in kind.examples {

@@ -12,6 +12,7 @@ mod ids;
 mod inbound;
 mod inbound_tls;
 mod keys;
+mod kling_tokens;
 mod lifecycle;
 mod log;
 mod metrics;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Everything that a poll needs, owned, so that it can outlive the client who caused it.
 pub(in crate::gateway) struct Poll {
@@ -237,7 +237,7 @@ impl Poll {
         let own = endpoint.address();
         let mut call = (entry.row.request)(job);
         let mut replies: Vec<Reply> = Vec::with_capacity(1);
-        let started = Instant::now();
+        let (started, mut retries) = (Instant::now(), entry.limits.retries);
         loop {
             let path = format!("{}{}", own.path, call.path);
             let mut outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers());
@@ -247,9 +247,9 @@ impl Poll {
             let Heard { reply, inline, is_whole } = self.heard(client, &endpoint, &outgoing, &replies, job).await?;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
-            match entry.row.translate(job, &replies) {
-                Step::Then(next) => call = next,
-                Step::Failed(error) => return Err(error),
+            let next = match entry.row.translate(job, &replies) {
+                Step::Then(next) => Ok(next),
+                Step::Failed(error) => Err(error),
                 Step::Done(mut video) => {
                     worker.redactor.video(&mut video);
                     note_unknown_state(entry, &video);
@@ -264,6 +264,16 @@ impl Poll {
                     let credential = worker.key.map(Authenticator::name);
                     let credential_index = worker.index;
                     return Ok(Polled { credential, credential_index, raw, status, inline, is_whole, ..polled });
+                }
+            };
+            match next {
+                Ok(next) => call = next,
+                Err(error) => {
+                    let said_with_200 = replies.pop().is_some_and(|reply| reply.status.is_success());
+                    let wait = short_wait(&error).filter(|wait| Instant::now() + *wait < self.deadline);
+                    let (Some(wait), true, true) = (wait, said_with_200, retries > 0) else { return Err(error) };
+                    retries -= 1;
+                    sleep(wait).await;
                 }
             }
         }
@@ -330,6 +340,13 @@ impl Polled {
 /// Whether another credential might know the job.
 fn is_unknown_to_key(error: &ApiError) -> bool {
     matches!(error.kind, ErrorKind::VideoNotFound | ErrorKind::UpstreamAuthFailed)
+}
+
+/// How long to wait out a refusal that is over in a moment. The client knows those by their status; this is for
+/// providers that say no with 200.
+fn short_wait(error: &ApiError) -> Option<Duration> {
+    let waits = matches!(error.kind, ErrorKind::RateLimited | ErrorKind::UpstreamUnavailable);
+    error.retry_after.filter(|wait| waits && *wait <= SHORT_WAIT)
 }
 
 /// "Not found" says more than "not allowed": a credential that works has looked.

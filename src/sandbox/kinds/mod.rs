@@ -2,9 +2,12 @@
 
 mod azure;
 mod bedrock;
+mod fal;
 mod gemini;
 mod google;
+mod kling;
 mod luma;
+mod minimax;
 mod openai;
 mod openrouter;
 mod replicate;
@@ -34,6 +37,9 @@ pub static KINDS: &[Kind] = &[
     openrouter::KIND,
     together::KIND,
     luma::KIND,
+    fal::KIND,
+    kling::KIND,
+    minimax::KIND,
 ];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
@@ -76,6 +82,9 @@ impl Kind {
 pub(super) enum Ask {
     /// How a job is doing; the job in the form in which the gateway names it.
     Job(String),
+    /// What a job that has ended came to, where that is a call of its own. The first call is the one that is counted,
+    /// refused and broken.
+    Result(String),
     /// The bytes of a job's video, credentials needed.
     Content(String),
     /// Something that needs credentials and no job.
@@ -88,7 +97,7 @@ impl Ask {
     /// The job, empty when there is none.
     pub(super) fn job(&self) -> &str {
         match self {
-            Ask::Job(job) | Ask::Content(job) => job,
+            Ask::Job(job) | Ask::Result(job) | Ask::Content(job) => job,
             Ask::Answered(_) | Ask::Unknown => "",
         }
     }

@@ -18,6 +18,8 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "openrouter" => at("/error/message"),
         "together" => at("/error/code").or_else(|| at("/error/type")),
         "luma" => at("/detail"),
+        "kling" => body["code"].as_u64().map(|code| code.to_string()),
+        "fal" => at("/detail").or_else(|| at("/detail/0/type")),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -73,6 +75,18 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("together", "49", 429, "model_rate_limit"),
         ("luma", "41", 401, "Invalid API key is provided"),
         ("luma", "44", 404, "Generation not found"),
+        ("kling", "40", 400, "1201"),
+        ("kling", "41", 401, "1002"),
+        ("kling", "42", 429, "1102"),
+        ("kling", "44", 404, "1203"),
+        ("kling", "49", 429, "1302"),
+        ("kling", "50", 500, "5000"),
+        ("kling", "53", 503, "5001"),
+        ("fal", "40", 422, "uuid_parsing"),
+        ("fal", "41", 401, "Invalid credentials"),
+        ("fal", "42", 403, "User is locked. Reason: Exhausted balance."),
+        ("fal", "44", 404, "Request not found"),
+        ("fal", "50", 500, "Internal server error"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {
@@ -96,7 +110,9 @@ async fn every_kind_says_when_to_come_back_and_lets_go_where_it_refuses_once() {
         for (code, first, retry_after, second) in table {
             for job in kind.jobs(code) {
                 let answer = poll(&sandbox, kind.name, &job).await;
+                let first = refused_with(first, kind.name, &job);
                 assert_eq!((answer.status, answer.header("retry-after")), (first, retry_after), "{job}");
+                let second = if second == 200 { 200 } else { refused_with(second, kind.name, &job) };
                 assert_eq!(poll(&sandbox, kind.name, &job).await.status, second, "{job}");
                 assert_eq!(sandbox.calls(kind.name, &job), 2);
             }
@@ -115,6 +131,7 @@ async fn credentials_that_are_missing_or_say_wrong_are_refused() {
             "xai" => (400, 401),
             _ => (401, 401),
         };
+        let (wrong, missing) = (refused_with(wrong, kind.name, job), refused_with(missing, kind.name, job));
         for form in kind.credentials {
             let header = format!("{}: {} key-wrong\r\n", form.header, form.scheme);
             assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, wrong, "{header}");

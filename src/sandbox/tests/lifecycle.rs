@@ -58,7 +58,8 @@ fn word(kind: &str, job: &str, answer: &Value) -> String {
             (Some(_), None) => "done".to_owned(),
             _ => panic!("{answer}"),
         },
-        _ => first("/status").unwrap(),
+        "kling" => first("/data/task_status").or_else(|| first("/data/0/status")).unwrap(),
+        _ => first("/status").or_else(|| first("/task/status")).unwrap(),
     }
 }
 
@@ -85,6 +86,11 @@ async fn each_kind_uses_its_own_state_words() {
         ("openrouter", 0, "pending in_progress completed failed failed completed cancelled expired completed"),
         ("together", 0, "queued in_progress completed failed failed completed cancelled failed completed"),
         ("luma", 0, "queued dreaming completed failed failed completed failed failed completed"),
+        ("kling", 0, "submitted processing succeed failed failed succeed failed failed succeed"),
+        ("kling", 1, "submitted processing succeeded failed failed succeeded failed failed succeeded"),
+        ("minimax", 0, "Queueing Processing Success Fail Fail Success Fail Fail Success"),
+        ("minimax", 1, "queued running succeeded failed failed succeeded cancelled failed succeeded"),
+        ("fal", 0, "IN_QUEUE IN_PROGRESS COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED COMPLETED"),
     ];
     let moving = sandbox(Pace { queued_for: Duration::from_secs(1), done_after: Duration::from_secs(2) }).await;
     let ended = sandbox(Pace::INSTANT).await;

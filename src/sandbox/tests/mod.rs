@@ -104,8 +104,14 @@ async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> O
 }
 
 async fn poll(sandbox: &Sandbox, kind: &str, job: &str) -> Answer {
-    let credential = if kind == "gemini" { "x-goog-api-key: key\r\n" } else { "authorization: Bearer key\r\n" };
-    poll_with(sandbox, kind, job, credential).await.unwrap()
+    let form = super::find(kind).unwrap().credentials[0];
+    poll_with(sandbox, kind, job, &format!("{}: {} key\r\n", form.header, form.scheme)).await.unwrap()
+}
+
+/// The HTTP status of a refusal: this one, but for jobs whose API says no with 200.
+fn refused_with(status: u16, kind: &str, job: &str) -> u16 {
+    let says_no_with_200 = kind == "minimax" && !job.starts_with("v2/") && status != 503;
+    if says_no_with_200 { 200 } else { status }
 }
 
 async fn get(sandbox: &Sandbox, target: &str) -> Answer {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::sandbox::{KINDS, Pace, find};
+use tokio::time::advance;
 
 #[tokio::test(start_paused = true)]
 async fn the_last_request_can_be_read_back() {
@@ -56,6 +57,31 @@ async fn links_of_finished_jobs_lead_to_the_video() {
         assert_eq!((file.status, file.header("content-type")), (200, Some("video/mp4")), "{link}");
         assert_eq!(&file.body[4..12], b"ftypisom");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_is_a_second_call_where_a_provider_has_it_so() {
+    let sandbox = sandbox(Pace::default()).await;
+    let job = find("fal").unwrap().examples[0];
+    let auth = "authorization: Key key\r\n";
+    let ask = async |job: &str| exchange(sandbox.address(), "GET", &format!("/fal/{job}"), auth, "").await.unwrap();
+    let early = ask(job).await;
+    assert_eq!((early.status, early.json()["detail"].as_str()), (400, Some("Request is still in progress")));
+    advance(Duration::from_secs(4)).await;
+    assert!(ask(job).await.json()["video"]["url"].as_str().is_some_and(|link| link.ends_with(".mp4")));
+    assert_eq!(sandbox.calls("fal", job), 0, "only status calls are counted");
+
+    let file = get(&sandbox, "/minimax/v1/files/retrieve?file_id=9176843862716400").await.json();
+    assert!(file["file"]["download_url"].is_null(), "{file}");
+    advance(Duration::from_secs(4)).await;
+    let file = get(&sandbox, "/minimax/v1/files/retrieve?file_id=9176843862716400").await.json();
+    assert!(file["file"]["download_url"].as_str().is_some_and(|link| link.ends_with("400.mp4")), "{file}");
+
+    let filtered = find("fal").unwrap().jobs("02").next().unwrap();
+    ask(&filtered).await;
+    advance(Duration::from_secs(4)).await;
+    let refusal = ask(&filtered).await;
+    assert_eq!((refusal.status, &refusal.json()["detail"][0]["type"]), (422, &"content_policy_violation".into()));
 }
 
 #[tokio::test(start_paused = true)]
