@@ -12,11 +12,14 @@ pub fn cut(reply: Reply, headers: &HeaderMap) -> Reply {
         return reply;
     }
     let total = reply.body.len();
-    let numbers = (first.parse::<usize>().ok(), last.parse::<usize>().ok());
-    let (start, end) = match numbers {
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(first) || !is_number(last) {
+        return reply;
+    }
+    let (start, end) = match (first.parse::<usize>().ok(), last.parse::<usize>().ok()) {
         (Some(first), last) => (first, last.map_or(total, |last| total.min(last.saturating_add(1)))),
-        (None, Some(length)) if first.is_empty() => (total.saturating_sub(length), total),
-        (None, _) => return reply,
+        (None, Some(length)) => (total.saturating_sub(length), total),
+        (None, None) => return reply,
     };
     if start >= end {
         let none = Reply::new(StatusCode::RANGE_NOT_SATISFIABLE, "text/plain", "");
