@@ -62,7 +62,7 @@ fn simulated() -> impl Iterator<Item = &'static Provider> {
 /// The field of a credential that is one key, sent as it is.
 fn one_key(form: &CredentialForm) -> Option<&'static str> {
     match (form.scheme, form.fields) {
-        (Scheme::Bearer | Scheme::Header(_), [field]) => Some(field),
+        (Scheme::Bearer | Scheme::Authorization(_) | Scheme::Header(_), [field]) => Some(field),
         _ => None,
     }
 }

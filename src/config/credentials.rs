@@ -180,7 +180,7 @@ fn present_fields<'a>(section: &mut Section<'a>, kind: &'static Provider) -> Opt
 /// A secret that its scheme can send.
 fn sendable(value: &Value, scheme: Scheme) -> Option<Secret> {
     let secret = value.secret()?;
-    let in_header = matches!(scheme, Scheme::Bearer | Scheme::Header(_));
+    let in_header = matches!(scheme, Scheme::Bearer | Scheme::Authorization(_) | Scheme::Header(_));
     let fits = |c: char| if in_header { c.is_ascii_graphic() } else { !c.is_control() };
     match secret.expose().chars().all(fits) {
         true => Some(secret),

@@ -107,6 +107,8 @@ pub struct CredentialForm {
 pub enum Scheme {
     /// `Authorization: Bearer {first field}`.
     Bearer,
+    /// `Authorization: {this word} {first field}`, for providers that have a word of their own for it.
+    Authorization(&'static str),
     /// A header of the provider's own, holding the first field.
     Header(&'static str),
     /// A Google service-account key (JSON): signs for an access token, sent as bearer.

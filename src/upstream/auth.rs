@@ -38,6 +38,7 @@ impl Authenticator {
         let field = |index: usize| credential.fields.get(index).map_or("", Secret::expose);
         let means = match credential.scheme {
             Scheme::Bearer => Means::Fixed((AUTHORIZATION, bearer(field(0))?)),
+            Scheme::Authorization(word) => Means::Fixed((AUTHORIZATION, sensitive(&format!("{word} {}", field(0)))?)),
             Scheme::Header(name) => Means::Fixed((HeaderName::from_static(name), sensitive(field(0))?)),
             Scheme::GoogleServiceAccount => Means::Token(google::token_source(field(0), trust)?),
             Scheme::EntraClientSecret => Means::Token(entra_token_source(field(0), field(1), field(2), trust)?),
@@ -89,7 +90,10 @@ impl Authenticator {
     /// The header as people may see it.
     pub fn shown(&self) -> String {
         match &self.means {
-            Means::Fixed((name, _)) if name != AUTHORIZATION => format!("{name}: ***"),
+            Means::Fixed((name, value)) => match value.to_str().ok().and_then(|value| value.split_once(' ')) {
+                Some((word, _)) if name == AUTHORIZATION => format!("{name}: {word} ***"),
+                _ => format!("{name}: ***"),
+            },
             _ => "authorization: Bearer ***".to_owned(),
         }
     }
