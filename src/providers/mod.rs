@@ -58,7 +58,8 @@ pub struct Provider {
     pub base_url: BaseUrl,
     /// The ways to authenticate, tried in this order against the fields that a credential has.
     pub credentials: &'static [CredentialForm],
-    /// Headers that the API demands on every call, besides the credentials.
+    /// Headers that the API demands on every call, besides the credentials; [`FRESH_UUID`] stands for a value that is
+    /// never sent twice.
     pub headers: &'static [(&'static str, &'static str)],
     pub job: JobRule,
     /// How often the provider wants to be polled; what `openai-poll-after-ms` says by default.
@@ -83,6 +84,9 @@ impl PartialEq for Provider {
         std::ptr::eq(self, other)
     }
 }
+
+/// The value of a row's header that is made anew for every request.
+pub const FRESH_UUID: &str = "{a fresh UUID}";
 
 /// Where a provider's API lives when the config does not say.
 #[derive(Clone, Copy)]
