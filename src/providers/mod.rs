@@ -20,6 +20,7 @@ mod states;
 mod step;
 #[cfg(test)]
 mod testing;
+mod verdict;
 mod vertex;
 mod wire;
 
