@@ -5,6 +5,7 @@
 //! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
 mod azure;
+mod dashscope;
 mod dialect;
 mod gemini;
 mod google;
@@ -41,6 +42,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
+    &dashscope::DASHSCOPE,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
