@@ -4,6 +4,7 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod ark;
 mod azure;
 mod dashscope;
 mod dialect;
@@ -43,6 +44,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &replicate::REPLICATE,
     &runware::RUNWARE,
     &dashscope::DASHSCOPE,
+    &ark::ARK,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
