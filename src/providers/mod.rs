@@ -25,6 +25,7 @@ mod testing;
 mod verdict;
 mod vertex;
 mod wire;
+mod zhipu;
 
 pub use dialect::retry_after;
 pub use job::{Job, JobRule};
@@ -45,6 +46,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &runware::RUNWARE,
     &dashscope::DASHSCOPE,
     &ark::ARK,
+    &zhipu::ZHIPU,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
