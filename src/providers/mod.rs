@@ -24,6 +24,7 @@ mod step;
 mod testing;
 mod verdict;
 mod vertex;
+mod vidu;
 mod wire;
 mod zhipu;
 
@@ -47,6 +48,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &dashscope::DASHSCOPE,
     &ark::ARK,
     &zhipu::ZHIPU,
+    &vidu::VIDU,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
