@@ -32,6 +32,7 @@ const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
     ("runware", "cancelled", "its API has no way to cancel a job and documents no such state"),
     ("zhipu", "queued", "it has one word for jobs that wait and jobs that run"),
     ("zhipu", "cancelled", "its API has no way to cancel a job and documents no such state"),
+    ("pixverse", "cancelled", "its API has no way to cancel a job and documents no such state"),
 ];
 
 /// Kinds that can lose some of a job's videos to moderation and deliver the others.

@@ -15,6 +15,7 @@ mod interactions;
 mod job;
 mod openai;
 mod outputs;
+mod pixverse;
 mod replicate;
 mod runware;
 mod runway;
@@ -49,6 +50,7 @@ pub static PROVIDERS: &[&Provider] = &[
     &ark::ARK,
     &zhipu::ZHIPU,
     &vidu::VIDU,
+    &pixverse::PIXVERSE,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
