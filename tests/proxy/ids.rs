@@ -147,6 +147,18 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("replicate", "Q7H2"),
         ("replicate", "q7-h2"),
         ("runware", "video_1"),
+        ("dashscope", "b1d0c7e4"),
+        ("dashscope", "b1d0c7e4-25f8-4a3b-9c61-70e8a4d2f3zz"),
+        ("ark", "20260102030405-q7f00"),
+        ("ark", "cgt-"),
+        ("ark", "cgt-20260102030405--q7f00"),
+        ("ark", "cgt-20260102030405-q7f.0"),
+        ("zhipu", "-1"),
+        ("zhipu", "714029856133075482109864355271f0"),
+        ("vidu", "task_1"),
+        ("vidu", "917350284461592600917350284461592600"),
+        ("pixverse", "4-WandVideo-1"),
+        ("pixverse", "4.027e14"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));

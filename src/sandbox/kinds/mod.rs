@@ -1,13 +1,18 @@
 //! The kinds: a row and three pure functions each.
 
+mod ark;
 mod azure;
+mod dashscope;
 mod gemini;
 mod google;
 mod openai;
+mod pixverse;
 mod replicate;
 mod runware;
 mod runway;
 mod vertex;
+mod vidu;
+mod zhipu;
 
 use super::credentials::Credential;
 use super::poll::{Poll, Refused};
@@ -16,8 +21,20 @@ use super::request::Request;
 use serde_json::Value;
 
 /// Every kind that the sandbox speaks.
-pub static KINDS: &[Kind] =
-    &[openai::KIND, azure::KIND, gemini::KIND, vertex::KIND, runway::KIND, replicate::KIND, runware::KIND];
+pub static KINDS: &[Kind] = &[
+    openai::KIND,
+    azure::KIND,
+    gemini::KIND,
+    vertex::KIND,
+    runway::KIND,
+    replicate::KIND,
+    runware::KIND,
+    dashscope::KIND,
+    ark::KIND,
+    zhipu::KIND,
+    vidu::KIND,
+    pixverse::KIND,
+];
 
 /// The row of a kind, or `None` when the sandbox does not have it.
 pub fn find(kind: &str) -> Option<&'static Kind> {

@@ -13,6 +13,10 @@ fn reason(kind: &str, answer: &Answer) -> String {
         "runway" => at("/error"),
         "replicate" => at("/title").or_else(|| at("/detail")),
         "runware" => at("/errors/0/code"),
+        "dashscope" => at("/code").or_else(|| at("/output/task_status")),
+        "ark" | "zhipu" => at("/error/code"),
+        "vidu" => at("/reason"),
+        "pixverse" => body["ErrCode"].as_u64().map(|code| code.to_string()),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("{kind}: {body}"))
@@ -49,6 +53,24 @@ async fn each_kind_refuses_in_its_own_dialect() {
         ("runware", "41", 401, "invalidApiKey"),
         ("runware", "42", 402, "insufficientCredits"),
         ("runware", "44", 404, "taskNotFound"),
+        ("dashscope", "40", 400, "InvalidParameter"),
+        ("dashscope", "41", 401, "InvalidApiKey"),
+        ("dashscope", "42", 400, "Arrearage"),
+        ("dashscope", "44", 200, "UNKNOWN"),
+        ("dashscope", "49", 429, "Throttling.RateQuota"),
+        ("ark", "41", 401, "AuthenticationError"),
+        ("ark", "42", 403, "AccountOverdueError"),
+        ("ark", "44", 404, "NotFound"),
+        ("zhipu", "41", 401, "1002"),
+        ("zhipu", "42", 429, "1113"),
+        ("zhipu", "44", 400, "1214"),
+        ("zhipu", "49", 429, "1302"),
+        ("vidu", "42", 400, "CreditInsufficient"),
+        ("vidu", "44", 404, "TaskNotFound"),
+        ("pixverse", "41", 200, "400012"),
+        ("pixverse", "42", 200, "500090"),
+        ("pixverse", "44", 200, "500008"),
+        ("pixverse", "50", 200, "99999"),
     ];
     let sandbox = sandbox(Pace::INSTANT).await;
     for (kind, code, status, want) in table {
@@ -85,7 +107,12 @@ async fn credentials_that_are_missing_or_say_wrong_are_refused() {
     let sandbox = sandbox(Pace::INSTANT).await;
     for kind in KINDS {
         let job = kind.examples[0];
-        let (wrong, missing) = if kind.name == "gemini" { (400, 403) } else { (401, 401) };
+        let (wrong, missing) = match kind.name {
+            "gemini" => (400, 403),
+            // Told apart by the body alone: `each_kind_refuses_in_its_own_dialect`.
+            "pixverse" => (200, 200),
+            _ => (401, 401),
+        };
         for form in kind.credentials {
             let header = format!("{}: {} key-wrong\r\n", form.header, form.scheme);
             assert_eq!(poll_with(&sandbox, kind.name, job, &header).await.unwrap().status, wrong, "{header}");
@@ -149,6 +176,10 @@ async fn a_call_that_the_provider_would_not_take_is_refused() {
 
     assert_eq!(get(&sandbox, "/runway/v1/tasks/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200").await.status, 400);
     assert_eq!(get(&sandbox, "/azure/openai/v1/video/generations/jobs/task_00").await.status, 400);
+
+    let target = "/pixverse/openapi/v2/video/result/402718365590100";
+    let answer = exchange(sandbox.address(), "GET", target, "api-key: key\r\n", "").await.unwrap();
+    assert_eq!(reason("pixverse", &answer), "400011");
 
     let auth = "authorization: Bearer key\r\n";
     let answer = exchange(sandbox.address(), "POST", "/runware/v1", auth, "{}").await.unwrap();

@@ -81,6 +81,11 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
         }
         "runway" => get(&format!("/tasks/{job}")),
         "replicate" => get(&format!("/predictions/{job}")),
+        "dashscope" => get(&format!("/tasks/{job}")),
+        "ark" => get(&format!("/contents/generations/tasks/{job}")),
+        "zhipu" => get(&format!("/async-result/{job}")),
+        "vidu" => get(&format!("/tasks/{job}/creations")),
+        "pixverse" => get(&format!("/video/result/{job}")),
         "runware" => {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
@@ -91,12 +96,18 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
 
 async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> Option<Answer> {
     let (method, target, body) = call(kind, job);
-    let headers = format!("x-runway-version: 2024-11-06\r\n{headers}");
+    // What some kinds demand of every call does not bother the others.
+    let headers = format!("x-runway-version: 2024-11-06\r\nai-trace-id: 1\r\n{headers}");
     exchange(sandbox.address(), method, &target, &headers, &body).await
 }
 
 async fn poll(sandbox: &Sandbox, kind: &str, job: &str) -> Answer {
-    let credential = if kind == "gemini" { "x-goog-api-key: key\r\n" } else { "authorization: Bearer key\r\n" };
+    let credential = match kind {
+        "gemini" => "x-goog-api-key: key\r\n",
+        "pixverse" => "api-key: key\r\n",
+        "vidu" => "authorization: Token key\r\n",
+        _ => "authorization: Bearer key\r\n",
+    };
     poll_with(sandbox, kind, job, credential).await.unwrap()
 }
 
