@@ -16,7 +16,13 @@ const FOLDERS: &[(&str, &str)] =
     &[("azure-sora1", "azure"), ("azure-sora2", "azure"), ("kling-v3", "kling"), ("minimax-v2", "minimax")];
 
 /// Samples of calls other than the status of a job.
-const OTHER_CALLS: &[(&str, &str)] = &[("openai", "list"), ("openai", "deleted"), ("openai", "webhook_completed")];
+const OTHER_CALLS: &[(&str, &str)] = &[
+    ("openai", "list"),
+    ("openai", "deleted"),
+    ("openai", "webhook_completed"),
+    ("dashscope", "cancel_refused"),
+    ("vidu", "cancel_refused"),
+];
 
 /// What a note says of an HTTP error, and what the error table makes of it.
 const HTTP_NOTES: &[(&str, &[u64])] = &[
@@ -25,7 +31,13 @@ const HTTP_NOTES: &[(&str, &[u64])] = &[
     ("HTTP 404", &[404]),
     ("HTTP 429", &[429]),
     ("HTTP 4xx", &[400, 404]),
+    ("401", &[502]),
+    ("404", &[404]),
+    ("429", &[429]),
 ];
+
+/// Fields that a note names within its words: `created_at 1785981695 (UTC+8)`.
+const FIELDS_IN_NOTES: &[&str] = &["created_at", "completed_at", "size", "seconds"];
 
 fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
@@ -98,13 +110,25 @@ fn complaint_of_note(note: &str, status: u64, body: &Value) -> Option<String> {
     }
     let got = body["status"].as_str().unwrap_or_default();
     let says = |word: &str| note.contains(word);
-    let word = note.split([' ', ',', '(']).next().unwrap_or_default();
+    let words = note.split([' ', ',', ';', '(']).next().unwrap_or_default();
+    let has_field = |name: &&&str| told(note, name).is_none_or(|want| text_of(&body[**name]) == want);
     let percent = note.split("progress ").nth(1).and_then(|tail| tail.split([' ', '(']).next()?.parse::<u64>().ok());
-    let fits = got == word
+    let fits = words.split('/').any(|word| got == word)
+        && FIELDS_IN_NOTES.iter().all(|name| has_field(&name))
         && (!says("content_filter") || !body["content_filter"].is_null())
         && (!says("cancelled") || body["error"]["code"] == "cancelled")
         && percent.is_none_or(|percent| body["progress"] == percent);
     (!fits).then(|| format!("answered {body}, expected {note}"))
+}
+
+/// What a note says of a field, without quotes; `None` where it does not name it.
+fn told<'a>(note: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = note.split_once(&format!("{name} "))?;
+    rest.split([' ', ',', ';']).next().map(|value| value.trim_matches('"'))
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[test]
