@@ -36,6 +36,9 @@ const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
     ("luma", "cancelled", "a job can only be deleted, after which nothing is known of it"),
     ("kling", "cancelled", "its API has no way to cancel a task and documents no such state"),
     ("fal", "cancelled", "a request that was cancelled ends as any other, and its queue has no word for it"),
+    ("zhipu", "queued", "it has one word for jobs that wait and jobs that run"),
+    ("zhipu", "cancelled", "its API has no way to cancel a job and documents no such state"),
+    ("pixverse", "cancelled", "its API has no way to cancel a job and documents no such state"),
 ];
 
 /// Kinds that can lose some of a job's videos to moderation and deliver the others.

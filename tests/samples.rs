@@ -26,6 +26,8 @@ const OTHER_CALLS: &[(&str, &str)] = &[
     ("fal", "submit"),
     ("fal", "cancel_requested"),
     ("fal", "cancel_already_completed"),
+    ("dashscope", "cancel_refused"),
+    ("vidu", "cancel_refused"),
 ];
 
 /// Kinds whose result is a second call, with the sample of a first answer and of a second one that go together.
@@ -60,6 +62,9 @@ const HTTP_NOTES: &[(&str, &[u64])] = &[
     ("HTTP 429", &[429]),
     ("HTTP 4xx", &[400, 404]),
 ];
+
+/// Fields that a note names within its words: `created_at 1785981695 (UTC+8)`.
+const FIELDS_IN_NOTES: &[&str] = &["created_at", "completed_at", "size", "seconds"];
 
 fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
@@ -150,13 +155,25 @@ fn complaint_of_note(note: &str, status: u64, body: &Value) -> Option<String> {
     }
     let got = body["status"].as_str().unwrap_or_default();
     let says = |word: &str| note.contains(word);
-    let word = note.split([' ', ',', ';', '(']).next().unwrap_or_default();
+    let words = note.split([' ', ',', ';', '(']).next().unwrap_or_default();
+    let has_field = |name: &&&str| told(note, name).is_none_or(|want| text_of(&body[**name]) == want);
     let percent = note.split("progress ").nth(1).and_then(|tail| tail.split([' ', '(']).next()?.parse::<u64>().ok());
-    let fits = got == word
+    let fits = words.split('/').any(|word| got == word)
+        && FIELDS_IN_NOTES.iter().all(|name| has_field(&name))
         && (!says("content_filter") || !body["content_filter"].is_null())
         && (!says("cancelled") || body["error"]["code"] == "cancelled")
         && percent.is_none_or(|percent| body["progress"] == percent);
     (!fits).then(|| format!("answered {body}, expected {note}"))
+}
+
+/// What a note says of a field, without quotes; `None` where it does not name it.
+fn told<'a>(note: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = note.split_once(&format!("{name} "))?;
+    rest.split([' ', ',', ';']).next().map(|value| value.trim_matches('"'))
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! [`failure`]; a provider whose statuses mean something else decides before it asks the table.
 
 use super::Reply;
+use super::states::State;
 use super::wire::{Items, Maybe, Number, Text};
-use crate::video::{ApiError, ErrorKind, Said, time};
+use crate::video::{ApiError, ErrorKind, JobError, Said, Video, time};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,7 +16,8 @@ use std::time::Duration;
 /// A wait above this is a mistake of the provider's.
 const LONGEST_WAIT: f64 = 31.0 * 24.0 * 3600.0;
 
-/// `{"error": {…} | "…"}`, `{"message"}`, `{"detail"}`, `{"title"}`, `{"code"}`: OpenAI, Azure, Google, Runway, Replicate and kin.
+/// `{"error": {…} | "…"}`, `{"message"}`, `{"detail"}`, `{"title"}`, `{"code"}`, `{"reason"}`: OpenAI, Azure, Google, Runway, Replicate, Vidu
+/// and kin.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Body<'a> {
@@ -25,6 +27,8 @@ struct Body<'a> {
     detail: Maybe<Detail<'a>>,
     title: Text<'a>,
     code: Text<'a>,
+    /// Vidu's name for the code; the number beside it is the HTTP status.
+    reason: Text<'a>,
     r#type: Text<'a>,
     param: Maybe<Cow<'a, str>>,
     issues: Maybe<Vec<Issue<'a>>>,
@@ -84,7 +88,7 @@ pub fn said(reply: &Reply) -> Said {
     let issue = body.issues.0.and_then(|issues| issues.into_iter().next()).and_then(|issue| issue.code.0);
     Said {
         status: reply.status.as_u16(),
-        code: own(inner.status.0.or(inner.code.0).or(body.code.0).or(issue)),
+        code: own(inner.status.0.or(inner.code.0).or(body.reason.0).or(body.code.0).or(issue)),
         message: own(inner.message.0.or(body.message.0).or(body.detail.0.and_then(Detail::into_text)).or(body.title.0)),
         kind: own(inner.r#type.0.or(body.r#type.0)).filter(|kind| !kind.is_empty()),
         param: own(inner.param.0.or(body.param.0)).filter(|param| !param.is_empty()),
@@ -122,6 +126,24 @@ pub fn failure_of_status(status: u16, reply: &Reply, said: Said) -> ApiError {
         _ => ErrorKind::UpstreamError,
     };
     failure_of_kind(kind, reply, said)
+}
+
+/// What an error answer means where the provider's codes say it; else by its status.
+pub fn failure_by_code(codes: &[(&str, ErrorKind)], reply: &Reply, said: Said) -> ApiError {
+    let code = said.code.as_deref().unwrap_or_default();
+    match codes.iter().find(|(known, _)| *known == code) {
+        Some((_, kind)) => failure_of_kind(*kind, reply, said),
+        None => failure(reply, said),
+    }
+}
+
+/// The job's verdict where it comes as an error of the query: a status call has no content of its own that moderation
+/// could refuse. `None` for an error that holds none of these signs.
+pub fn moderated<'a>(said: &Said, signs: &[&str]) -> Option<Video<'a>> {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let mut video = Video::in_known_state(State::Failed);
+    video.fail_by_signs(JobError::new(text(&said.code), text(&said.message)), signs);
+    video.content_filter.is_some().then_some(video)
 }
 
 /// The error for an answer whose meaning the provider's own rules have settled.
@@ -187,6 +209,7 @@ mod tests {
                 Some("p"),
             ),
             (r#"{"code":"c","error":"m"}"#, Some("c"), Some("m"), None, None),
+            (r#"{"code":404,"reason":"c","message":"m","metadata":{}}"#, Some("c"), Some("m"), None, None),
             (r#"{"error":null,"message":"m"}"#, None, Some("m"), None, None),
             (r#"{"error":{"type":7,"param":[]}}"#, None, None, None, None),
             ("<html>", None, None, None, None),
@@ -236,6 +259,31 @@ mod tests {
             let reply = reply(status, body);
             assert_eq!(failure_by_text(&reply, said(&reply), TEXTS).kind, want, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_code_that_the_provider_documents_stands_above_the_status() {
+        let codes = &[("1113", ErrorKind::UpstreamAccountError)];
+        let table = [
+            (429, r#"{"error":{"code":"1113"}}"#, ErrorKind::UpstreamAccountError),
+            (429, r#"{"error":{"code":1113}}"#, ErrorKind::UpstreamAccountError),
+            (429, r#"{"error":{"code":"11130"}}"#, ErrorKind::RateLimited),
+            (401, "{}", ErrorKind::UpstreamAuthFailed),
+        ];
+        for (status, body, want) in table {
+            let reply = reply(status, body);
+            assert_eq!(failure_by_code(codes, &reply, said(&reply)).kind, want, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn moderation_of_a_status_call_is_moderation_of_the_job() {
+        let said = |code: &str| Said { code: Some(code.into()), message: Some("No.".into()), ..Said::default() };
+        let video = moderated(&said("Moderated"), &["moderat"]).unwrap();
+        assert_eq!(video.error, Some(JobError::new("Moderated", "No.")));
+        assert_eq!(video.content_filter.unwrap().reasons, ["No."]);
+        assert!(moderated(&said("NotFound"), &["moderat"]).is_none());
+        assert!(moderated(&Said::default(), &["moderat"]).is_none());
     }
 
     #[test]

@@ -81,6 +81,11 @@ pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// Decimal digits, at least one and at most so many.
+pub fn is_digits(name: &str, at_most: usize) -> bool {
+    (1..=at_most).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// A UUID in its usual form: 8-4-4-4-12 hexadecimal digits.
 pub fn is_uuid(name: &str) -> bool {
     let groups = [8, 4, 4, 4, 12];
@@ -141,6 +146,14 @@ mod tests {
             "g4cd5dff-cb81-4db5-8506-b72a9425f9d1",
         ] {
             assert!(!is_uuid(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn digits_are_told_from_others() {
+        assert!(is_digits("0", 3) && is_digits("123", 3));
+        for name in ["", "1234", "12a", "-1", "+1", "1.0", "٣"] {
+            assert!(!is_digits(name, 3), "{name}");
         }
     }
 

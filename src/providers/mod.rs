@@ -4,9 +4,11 @@
 //! how long its results live. `request` turns a job into the provider's own call, `read` turns the
 //! provider's replies into a [`Video`](crate::video::Video). Adding a provider is one file here and one line in [`PROVIDERS`].
 
+mod ark;
 mod arn;
 mod azure;
 mod bedrock;
+mod dashscope;
 mod dialect;
 mod fal;
 mod fal_result;
@@ -22,6 +24,7 @@ mod minimax_errors;
 mod openai;
 mod openrouter;
 mod outputs;
+mod pixverse;
 mod replicate;
 mod runware;
 mod runway;
@@ -32,8 +35,10 @@ mod testing;
 mod together;
 mod verdict;
 mod vertex;
+mod vidu;
 mod wire;
 mod xai;
+mod zhipu;
 
 pub use arn::Arn;
 pub use dialect::{retry_after, said};
@@ -53,14 +58,19 @@ pub static PROVIDERS: &[&Provider] = &[
     &runway::RUNWAY,
     &replicate::REPLICATE,
     &runware::RUNWARE,
-    &bedrock::BEDROCK,
     &xai::XAI,
     &openrouter::OPENROUTER,
     &together::TOGETHER,
+    &bedrock::BEDROCK,
     &luma::LUMA,
     &fal::FAL,
     &kling::KLING,
     &minimax::MINIMAX,
+    &dashscope::DASHSCOPE,
+    &ark::ARK,
+    &zhipu::ZHIPU,
+    &vidu::VIDU,
+    &pixverse::PIXVERSE,
 ];
 
 /// The row of a kind (`openai`, `runway`, …), or `None` when there is no such kind.
@@ -79,7 +89,8 @@ pub struct Provider {
     pub base_url: BaseUrl,
     /// The ways to authenticate, tried in this order against the fields that a credential has.
     pub credentials: &'static [CredentialForm],
-    /// Headers that the API demands on every call, besides the credentials.
+    /// Headers that the API demands on every call, besides the credentials; [`FRESH_UUID`] stands for a value that is
+    /// never sent twice.
     pub headers: &'static [(&'static str, &'static str)],
     pub job: JobRule,
     /// How often the provider wants to be polled; what `openai-poll-after-ms` says by default.
@@ -119,6 +130,9 @@ impl PartialEq for Provider {
         std::ptr::eq(self, other)
     }
 }
+
+/// The value of a row's header that is made anew for every request.
+pub const FRESH_UUID: &str = "{a fresh UUID}";
 
 /// Where a provider's API lives when the config does not say.
 #[derive(Clone, Copy)]

@@ -22,9 +22,10 @@ pub struct Number(pub Option<f64>);
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Flag(pub Option<bool>);
 
-/// A time in Unix seconds, given as a number (seconds or milliseconds) or as ISO 8601 text (UTC without a zone).
+/// A time in Unix seconds, given as a number (seconds or milliseconds) or as ISO 8601 text. Text without a zone is local
+/// to so many hours east of UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Time(pub Option<i64>);
+pub struct Time<const ZONE: i8 = 0>(pub Option<i64>);
 
 /// A nested value that counts as missing when it has not the expected shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,12 +164,12 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-impl<'de> Deserialize<'de> for Time {
+impl<'de, const ZONE: i8> Deserialize<'de> for Time<ZONE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Time(match Scalar::deserialize(deserializer)? {
             Scalar::Whole(number) => time::from_number(number as f64),
             Scalar::Number(number) => time::from_number(number),
-            Scalar::Text(text) => time::from_text(&text, 0),
+            Scalar::Text(text) => time::from_text(&text, ZONE),
             Scalar::Bool(_) | Scalar::Nothing => None,
         }))
     }
@@ -245,6 +246,20 @@ mod tests {
             assert_eq!(sample.text.as_deref(), None, "{json}");
             assert_eq!((sample.number.0, sample.flag.0, sample.time.0), (None, None, None), "{json}");
             assert_eq!(sample.nested.0, None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_local_and_any_other_is_not() {
+        let table = [
+            (r#""2024-06-28 03:49:32.335""#, Some(1719517772)),
+            (r#""2024-06-27T19:49:32Z""#, Some(1719517772)),
+            ("1719517772335", Some(1719517772)),
+            (r#""""#, None),
+            ("null", None),
+        ];
+        for (json, want) in table {
+            assert_eq!(serde_json::from_str::<Time<8>>(json).unwrap().0, want, "{json}");
         }
     }
 

@@ -1,17 +1,19 @@
 //! A call as it goes out, and what it may cost.
 
+use crate::providers::FRESH_UUID;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method};
-use pingora::Error;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, OrErr};
+use uuid::Uuid;
 
 /// A call with its credentials, ready to be sent.
 pub struct Outgoing<'a> {
     pub method: Method,
     /// The whole path with its query, base path included.
     pub path: &'a str,
-    /// `Host` included.
+    /// `Host` included. A [`FRESH_UUID`] becomes one each time that the call is sent.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Option<Bytes>,
 }
@@ -30,11 +32,47 @@ impl Outgoing<'_> {
     pub(super) fn header(&self) -> Result<Box<RequestHeader>, Box<Error>> {
         let mut header = RequestHeader::build(self.method.clone(), self.path.as_bytes(), Some(8 + self.headers.len()))?;
         for (name, value) in &self.headers {
-            header.append_header(name.clone(), value.clone())?;
+            header.append_header(name.clone(), fresh(value)?)?;
         }
         if let Some(body) = &self.body {
             header.insert_header(CONTENT_LENGTH, body.len())?;
         }
         Ok(Box::new(header))
+    }
+}
+
+/// The value as it is sent this time.
+fn fresh(value: &HeaderValue) -> Result<HeaderValue, Box<Error>> {
+    // A configured value is marked as sensitive and is sent as it stands.
+    if value.is_sensitive() || value != FRESH_UUID {
+        return Ok(value.clone());
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let id = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(id).or_err(ErrorType::InvalidHTTPHeader, "a fresh id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_id_is_another_one_each_time_that_a_call_is_sent() {
+        let plain = (HeaderName::from_static("x-plain"), HeaderValue::from_static("as it is"));
+        let id = (HeaderName::from_static("x-id"), HeaderValue::from_static(FRESH_UUID));
+        let outgoing = Outgoing { method: Method::GET, path: "/", headers: vec![plain, id], body: None };
+        let sent = || {
+            let header = outgoing.header().unwrap();
+            assert_eq!(header.headers["x-plain"], "as it is");
+            Uuid::parse_str(header.headers["x-id"].to_str().unwrap()).unwrap()
+        };
+        assert_ne!(sent(), sent());
+    }
+
+    #[test]
+    fn a_configured_value_is_sent_as_it_stands() {
+        let mut value = HeaderValue::from_static(FRESH_UUID);
+        value.set_sensitive(true);
+        assert_eq!(fresh(&value).unwrap(), FRESH_UUID);
     }
 }

@@ -15,6 +15,6 @@ pub use error::{ApiError, ErrorKind, Said};
 pub use id::{InvalidId, Target, VideoId};
 pub use link::{content_type_of, may_be_video, signed_until, without_query};
 pub use object::{ContentFilter, JobError, Lifetime, Media, Source, Video};
-pub use size::{Size, seconds_from_number, seconds_from_text};
+pub use size::{Size, SizeTable, seconds_from_frames, seconds_from_number, seconds_from_text};
 pub use status::Status;
 pub use wire::{CacheDebug, ExtraFields, VideoBody};

@@ -9,6 +9,9 @@ pub struct Size {
     height: u32,
 }
 
+/// What a provider documents its classes of resolution to be in pixels: resolution, ratio, width, height.
+pub type SizeTable = &'static [(&'static str, &'static str, u32, u32)];
+
 impl Size {
     /// `None` when a side is unknown or zero.
     pub fn new(width: Option<u32>, height: Option<u32>) -> Option<Size> {
@@ -16,6 +19,13 @@ impl Size {
             (0, _) | (_, 0) => None,
             (width, height) => Some(Size { width, height }),
         }
+    }
+
+    /// The size that the provider's table gives for `720p` and `16:9`, however the first is capitalised.
+    pub fn in_table(table: SizeTable, resolution: &str, ratio: &str) -> Option<Size> {
+        let fits = |row: &&(&str, &str, u32, u32)| row.0.eq_ignore_ascii_case(resolution) && row.1 == ratio;
+        let (.., width, height) = table.iter().find(fits)?;
+        Size::new(Some(*width), Some(*height))
     }
 
     /// Reads `1280x720`, `1280*720`, `1280×720` and `1280:720`. A ratio such as `16:9` is not a size.
@@ -43,6 +53,11 @@ impl fmt::Display for Size {
 /// A duration in seconds in its shortest decimal form (`8`, `5.041`); zero and less are not known.
 pub fn seconds_from_number(seconds: f64) -> Option<String> {
     (seconds.is_finite() && seconds > 0.0).then(|| seconds.to_string())
+}
+
+/// The duration of so many frames in its shortest form, to the millisecond.
+pub fn seconds_from_frames(frames: f64, per_second: f64) -> Option<String> {
+    seconds_from_number((frames / per_second * 1000.0).round() / 1000.0)
 }
 
 /// Reads `8`, `8.0`, `5.041` and `5s`. Words such as `auto` are not a duration.
@@ -79,6 +94,38 @@ mod tests {
         for (text, want) in table {
             let got = Size::parse(text).map(|size| size.to_string());
             assert_eq!(got.as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_class_of_resolution_and_a_ratio_make_a_size() {
+        const TABLE: SizeTable = &[("720p", "16:9", 1280, 720), ("720p", "9:16", 720, 1280)];
+        let table = [
+            ("720p", "9:16", Some("720x1280")),
+            ("720P", "16:9", Some("1280x720")),
+            ("1080p", "16:9", None),
+            ("720p", "adaptive", None),
+            ("", "", None),
+        ];
+        for (resolution, ratio, want) in table {
+            let got = Size::in_table(TABLE, resolution, ratio).map(|size| size.to_string());
+            assert_eq!(got.as_deref(), want, "{resolution} {ratio}");
+        }
+    }
+
+    #[test]
+    fn frames_make_seconds() {
+        let table = [
+            (120.0, 24.0, Some("5")),
+            (121.0, 24.0, Some("5.042")),
+            (29.0, 24.0, Some("1.208")),
+            (0.0, 24.0, None),
+            (120.0, 0.0, None),
+            (0.0, 0.0, None),
+            (-1.0, 24.0, None),
+        ];
+        for (frames, per_second, want) in table {
+            assert_eq!(seconds_from_frames(frames, per_second).as_deref(), want, "{frames} at {per_second}");
         }
     }
 

@@ -93,6 +93,11 @@ fn explain_shows_the_call_and_sends_nothing() {
                 }
                 "runway" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
                 "replicate" => (format!("GET {base}/predictions/{job}"), "authorization: Bearer ***", ""),
+                "dashscope" => (format!("GET {base}/tasks/{job}"), "authorization: Bearer ***", ""),
+                "ark" => (format!("GET {base}/contents/generations/tasks/{job}"), "authorization: Bearer ***", ""),
+                "zhipu" => (format!("GET {base}/async-result/{job}"), "authorization: Bearer ***", ""),
+                "vidu" => (format!("GET {base}/tasks/{job}/creations"), "authorization: Token ***", ""),
+                "pixverse" => (format!("GET {base}/video/result/{job}"), "api-key: ***", ""),
                 "runware" => (format!("POST {base}"), "authorization: Bearer ***", "getResponse"),
                 "bedrock" => {
                     let arn = job.replace(':', "%3A").replace('/', "%2F");
@@ -122,6 +127,7 @@ fn explain_shows_the_call_and_sends_nothing() {
             assert!(lines.contains(&"x-team: ***"), "{text}");
             assert!(lines.contains(&concat!("user-agent: vidgate/", env!("CARGO_PKG_VERSION"))), "{text}");
             assert_eq!(lines.contains(&"x-runway-version: 2024-11-06"), kind.name == "runway", "{text}");
+            assert_eq!(lines.contains(&"ai-trace-id: {a fresh UUID}"), kind.name == "pixverse", "{text}");
             let last = lines.last().unwrap();
             assert!(body.is_empty() || (last.contains(body) && last.contains(job)), "{text}");
             assert!(!text.contains("test-key-123") && !text.contains("films-secret"), "{text}");

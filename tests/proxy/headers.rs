@@ -380,9 +380,10 @@ fn a_provider_gets_only_what_its_api_needs() {
 
     for kind in KINDS {
         let (auth, value) = match kind.name {
-            "azure" => ("api-key", "our-key"),
+            "azure" | "pixverse" => ("api-key", "our-key"),
             "gemini" => ("x-goog-api-key", "our-key"),
             "fal" => ("authorization", "Key our-key"),
+            "vidu" => ("authorization", "Token our-key"),
             _ => ("authorization", "Bearer our-key"),
         };
         for job in kind.examples {
@@ -403,6 +404,12 @@ fn a_provider_gets_only_what_its_api_needs() {
             if kind.name == "runway" {
                 want.push(("x-runway-version", "2024-11-06"));
             }
+            if kind.name == "zhipu" {
+                want.push(("accept-language", "en-US,en"));
+            }
+            if kind.name == "pixverse" {
+                want.push(("ai-trace-id", A_UUID));
+            }
             if request.method == "POST" {
                 want.extend([("content-type", "application/json"), ("content-length", length.as_str())]);
             }
@@ -415,6 +422,9 @@ fn a_provider_gets_only_what_its_api_needs() {
 /// What goes upstream of a trace: the same id, another span.
 const ONWARD: &str = "the trace goes on";
 
+/// Stands for an id that is another one on every request.
+const A_UUID: &str = "a UUID";
+
 fn sorted(request: &Request) -> Vec<(&str, &str)> {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -424,8 +434,30 @@ fn sorted(request: &Request) -> Vec<(&str, &str)> {
             *value = ONWARD;
         }
     }
+    for (_, value) in headers.iter_mut().filter(|(name, value)| *name == "ai-trace-id" && is_uuid(value)) {
+        *value = A_UUID;
+    }
     headers.sort_unstable();
     headers
+}
+
+#[test]
+fn pixverse_gets_another_trace_id_on_every_request_also_when_it_is_repeated() {
+    let upstream = Upstream::json(503, "{}");
+    let base = format!("http://{}/openapi/v2", upstream.address());
+    let config = format!(
+        "providers:\n  pixverse: {{base_url: \"{base}\", credentials: {{api_key: our-key}}, retries: 2, poll: {{cache: false}}}}\n"
+    );
+    let proxy = Proxy::start(&config);
+    for _ in 0..2 {
+        assert_eq!(get(proxy.address(), "/v1/videos/402718365590100:pixverse").status, 503);
+    }
+    let requests = upstream.requests();
+    let mut ids: Vec<&str> = requests.iter().filter_map(|request| request.header("ai-trace-id")).collect();
+    assert!(ids.len() == requests.len() && ids.len() >= 4 && ids.iter().all(|id| is_uuid(id)), "{ids:?}");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), requests.len(), "{ids:?}");
 }
 
 #[test]

@@ -174,6 +174,18 @@ fn a_job_that_breaks_its_kinds_rule_is_refused() {
         ("fal", "fal-ai/veo3/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200/status"),
         ("fal", "fal-ai/veo3@x/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
         ("fal", "workflows/veo3/requests/5e2a7c90-4b1d-4f38-9a6e-08d3f7b1c200"),
+        ("dashscope", "b1d0c7e4"),
+        ("dashscope", "b1d0c7e4-25f8-4a3b-9c61-70e8a4d2f3zz"),
+        ("ark", "20260102030405-q7f00"),
+        ("ark", "cgt-"),
+        ("ark", "cgt-20260102030405--q7f00"),
+        ("ark", "cgt-20260102030405-q7f.0"),
+        ("zhipu", "-1"),
+        ("zhipu", "714029856133075482109864355271f0"),
+        ("vidu", "task_1"),
+        ("vidu", "917350284461592600917350284461592600"),
+        ("pixverse", "4-WandVideo-1"),
+        ("pixverse", "4.027e14"),
     ];
     let providers = Providers::instant();
     let proxy = Proxy::start(&providers.config(""));

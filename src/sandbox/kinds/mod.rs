@@ -1,7 +1,9 @@
 //! The kinds: a row and three pure functions each.
 
+mod ark;
 mod azure;
 mod bedrock;
+mod dashscope;
 mod fal;
 mod gemini;
 mod google;
@@ -10,12 +12,15 @@ mod luma;
 mod minimax;
 mod openai;
 mod openrouter;
+mod pixverse;
 mod replicate;
 mod runware;
 mod runway;
 mod together;
 mod vertex;
+mod vidu;
 mod xai;
+mod zhipu;
 
 use super::credentials::Credential;
 use super::poll::{Poll, Refused};
@@ -32,14 +37,19 @@ pub static KINDS: &[Kind] = &[
     runway::KIND,
     replicate::KIND,
     runware::KIND,
-    bedrock::KIND,
     xai::KIND,
     openrouter::KIND,
     together::KIND,
+    bedrock::KIND,
     luma::KIND,
     fal::KIND,
     kling::KIND,
     minimax::KIND,
+    dashscope::KIND,
+    ark::KIND,
+    zhipu::KIND,
+    vidu::KIND,
+    pixverse::KIND,
 ];
 
 /// The row of a kind, or `None` when the sandbox does not have it.

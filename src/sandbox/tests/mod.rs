@@ -83,6 +83,11 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
         "runway" => get(&format!("/tasks/{job}")),
         "bedrock" => get(&format!("/async-invoke/{}", job.replace('/', "%2F"))),
         "replicate" => get(&format!("/predictions/{job}")),
+        "dashscope" => get(&format!("/tasks/{job}")),
+        "ark" => get(&format!("/contents/generations/tasks/{job}")),
+        "zhipu" => get(&format!("/async-result/{job}")),
+        "vidu" => get(&format!("/tasks/{job}/creations")),
+        "pixverse" => get(&format!("/video/result/{job}")),
         "runware" => {
             let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
             ("POST", "/runware/v1".to_owned(), body)
@@ -99,7 +104,8 @@ fn call(kind: &str, job: &str) -> (&'static str, String, String) {
 
 async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> Option<Answer> {
     let (method, target, body) = call(kind, job);
-    let headers = format!("x-runway-version: 2024-11-06\r\n{headers}");
+    // What some kinds demand of every call does not bother the others.
+    let headers = format!("x-runway-version: 2024-11-06\r\nai-trace-id: 1\r\n{headers}");
     exchange(sandbox.address(), method, &target, &headers, &body).await
 }
 

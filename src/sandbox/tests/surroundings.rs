@@ -42,6 +42,11 @@ async fn links_of_finished_jobs_lead_to_the_video() {
         ("openrouter", 0, "/unsigned_urls/0"),
         ("together", 0, "/outputs/video_url"),
         ("luma", 0, "/assets/video"),
+        ("dashscope", 0, "/output/video_url"),
+        ("ark", 0, "/content/video_url"),
+        ("zhipu", 0, "/video_result/0/url"),
+        ("vidu", 0, "/creations/0/url"),
+        ("pixverse", 0, "/Resp/url"),
         ("gemini", 0, "/response/generateVideoResponse/generatedSamples/0/video/uri"),
         ("gemini", 1, "/steps/1/content/0/uri"),
     ];
