@@ -30,6 +30,8 @@ pub struct Answered {
     /// Bytes of the body.
     pub bytes: usize,
     pub request_id: String,
+    /// The form of the path, where the request was for a video.
+    pub route: Option<&'static str>,
     /// The configured name of the provider, once it was known.
     pub provider: Option<Arc<str>>,
     /// The name of the client's key.

@@ -36,6 +36,18 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
+        self.exchange_counted(endpoint, outgoing, limits, deadline, &mut 0).await
+    }
+
+    /// The same; `resent` says how often the call was sent again, also when there is no reply.
+    pub async fn exchange_counted(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        limits: &Limits,
+        deadline: Instant,
+        resent: &mut u32,
+    ) -> Result<Reply, ApiError> {
         let mut tried = 0;
         loop {
             let peers = timeout_at(deadline, endpoint.peers())
@@ -50,6 +62,7 @@ impl Client {
                 _ => return result.map_err(|fault| fault.error),
             }
             tried += u32::from(is_counted);
+            *resent += 1;
         }
     }
 }

@@ -2,21 +2,22 @@
 
 use super::{Record, SHORT_WAIT};
 use crate::config::BaseAddress;
+use crate::gateway::Called;
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::holds::Holder;
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;
-use crate::gateway::trace::Trace;
+use crate::gateway::trace::Span;
 use crate::providers::{Job, Reply, Step};
-use crate::upstream::{Authenticator, Client, Header};
+use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing};
 use crate::video::{ApiError, ErrorKind, Media, Source, Video};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
 /// Everything that a poll needs, owned, so that it can outlive the client who caused it.
@@ -29,8 +30,8 @@ pub(in crate::gateway) struct Poll {
     /// Who is held when the provider says wait, where that is the client.
     pub client: Option<Holder>,
     pub request_id: String,
-    /// That of the client who caused it; who waits with it gets no span.
-    pub trace: Option<Trace>,
+    /// The span of the request that caused it; the trace of who waits with it says nothing of the calls.
+    pub trace: Option<Span>,
     pub deadline: Instant,
     /// Raw request and raw response are wanted and allowed.
     pub wants_raw: (bool, bool),
@@ -233,8 +234,10 @@ impl Poll {
         let started = Instant::now();
         loop {
             let path = format!("{}{}", own.path, call.path);
-            let outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(worker.auth.clone()));
-            let reply = client.exchange(&endpoint, &outgoing, &entry.limits, self.deadline).await?;
+            let span = self.trace.as_ref().map(Span::child);
+            let more = self.more_headers(worker.auth.clone(), span.as_ref());
+            let outgoing = entry.outgoing(&endpoint, &call, &path, more);
+            let reply = self.call(client, &endpoint, &outgoing, span.as_ref()).await?;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
             match entry.row.translate(job, &replies) {
@@ -258,13 +261,41 @@ impl Poll {
         }
     }
 
-    fn more_headers(&self, auth: Option<Header>) -> Vec<Header> {
+    /// Makes one call, and tells of it where its trace is kept.
+    async fn call(
+        &self,
+        client: &Client,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        span: Option<&Span>,
+    ) -> Result<Reply, ApiError> {
+        let (limits, started, mut resent) = (&self.entry.limits, Instant::now(), 0);
+        let result = client.exchange_counted(endpoint, outgoing, limits, self.deadline, &mut resent).await;
+        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
+            let took = started.elapsed();
+            self.entry.watch.called(&Called {
+                span,
+                parent: parent.id,
+                method: &outgoing.method,
+                address: endpoint.address(),
+                path: outgoing.path,
+                status: result.as_ref().ok().map(|reply| reply.status.as_u16()),
+                error: result.as_ref().err().map(|error| error.kind),
+                resent,
+                began: SystemTime::now() - took,
+                took,
+            });
+        }
+        result
+    }
+
+    fn more_headers(&self, auth: Option<Header>, span: Option<&Span>) -> Vec<Header> {
         let mut headers = Vec::with_capacity(4);
         headers.extend(auth);
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.push((HeaderName::from_static("x-request-id"), id));
         }
-        headers.extend(self.trace.iter().flat_map(Trace::onward));
+        headers.extend(span.into_iter().flat_map(Span::headers));
         headers
     }
 
