@@ -23,4 +23,5 @@ mod support;
 mod tls;
 mod tokens;
 mod tools;
+mod traces;
 mod verdicts;

@@ -23,7 +23,7 @@ use http::HeaderMap;
 use prometheus_client::metrics::counter::Counter;
 use queue::{Bell, Queue};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Which requests are traced, and where their spans are put.
 pub(super) struct Traces {
@@ -37,6 +37,8 @@ pub(super) struct Serving {
     pub span: Span,
     /// The client's.
     parent: Option<SpanId>,
+    began: SystemTime,
+    started: Instant,
 }
 
 impl Traces {
@@ -50,10 +52,11 @@ impl Traces {
 
     /// Begins the span of a request, if it is traced.
     pub fn begin(&self, headers: &HeaderMap) -> Option<Serving> {
-        match Span::of(headers) {
-            Some(client) => client.is_sampled.then(|| Serving { span: client.child(), parent: Some(client.id) }),
-            None => (fastrand::f64() < self.sample).then(|| Serving { span: Span::root(), parent: None }),
-        }
+        let (span, parent) = match Span::of(headers) {
+            Some(client) => (client.is_sampled.then(|| client.child())?, Some(client.id)),
+            None => ((fastrand::f64() < self.sample).then(Span::root)?, None),
+        };
+        Some(Serving { span, parent, began: SystemTime::now(), started: Instant::now() })
     }
 
     /// The request is over.

@@ -6,7 +6,6 @@ use super::record::{Kind, Parent, Record, Value, known_method, plain_path};
 use crate::server::access::Line;
 use http::Version;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// What became of a request.
 pub struct Served<'a> {
@@ -42,8 +41,8 @@ pub(super) fn record(serving: &Serving, served: &Served<'_>) -> Record {
         parent: serving.parent.map_or(Parent::Nobody, Parent::Remote),
         kind: Kind::Server,
         name: route.map_or_else(|| name.to_owned(), |route| format!("{name} {route}")),
-        began: SystemTime::now() - line.took,
-        took: line.took,
+        began: serving.began,
+        took: serving.started.elapsed(),
         attributes,
         // What a client did wrong is no error of the server.
         is_error: line.status >= 500 || line.status == 0,
