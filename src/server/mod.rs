@@ -173,6 +173,9 @@ fn announce(settings: &Settings) {
     if let Some(address) = settings.admin {
         tracing::info!(%address, "admin listener");
     }
+    if let Some(traces) = &settings.traces {
+        tracing::info!(collector = traces.endpoint.authority(), sample = traces.sample, "spans are exported");
+    }
 }
 
 fn server_conf(settings: &Settings, upgrade_sock: &Path) -> ServerConf {
