@@ -1,4 +1,4 @@
-//! The program around the gateway: Pingora's server side, passthrough, signals, logs, metrics.
+//! The program around the gateway: Pingora's server side, passthrough, signals, logs, metrics, traces.
 
 mod access;
 mod admin;
