@@ -44,8 +44,8 @@ pub struct Passage {
     /// The name of the key that let a passed-through request in.
     key: Option<String>,
     answered: Option<Answered>,
-    /// Its span, where it is traced.
-    serving: Option<Serving>,
+    /// Its span, where it is traced. Apart from the rest, since every idle connection has room for a passage.
+    serving: Option<Box<Serving>>,
     /// The one whose turn it is.
     upstream: Option<SocketAddr>,
     /// Upstreams that could not be connected to.
@@ -118,7 +118,7 @@ impl ProxyHttp for Door {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
         if let Some(traces) = &self.observers.traces {
-            passage.serving = traces.begin(&session.req_header().headers);
+            passage.serving = traces.begin(&session.req_header().headers).map(Box::new);
         }
         if self.life.is_leaving() {
             // A client that goes on elsewhere now does not meet a connection that is being closed later.
