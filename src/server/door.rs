@@ -44,7 +44,7 @@ pub struct Passage {
     /// The name of the key that let a passed-through request in.
     key: Option<String>,
     answered: Option<Answered>,
-    /// Its span, where it is traced. Apart from the rest, since every idle connection has room for a passage.
+    /// Its span; boxed, since most requests are not traced.
     serving: Option<Box<Serving>>,
     /// The one whose turn it is.
     upstream: Option<SocketAddr>,
