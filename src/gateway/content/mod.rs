@@ -196,14 +196,11 @@ impl Visit<'_> {
                 }
             }
         }
-        let mut more = Vec::with_capacity(3);
-        if let Ok(id) = HeaderValue::from_str(&self.caller.request_id) {
-            more.push((HeaderName::from_static("x-request-id"), id));
-        }
-        more.extend(self.caller.trace().iter().flat_map(|trace| trace.onward()));
+        let request_id = HeaderValue::from_str(&self.caller.request_id).ok();
+        let trace = self.caller.trace();
         let (entry, polling) = (Arc::clone(self.entry), Arc::clone(&self.gateway.polling));
         let job = self.job.as_str().to_owned();
-        Ok(Fetch { entry, polling, own, job, proof, more, redactor })
+        Ok(Fetch { entry, polling, own, job, proof, request_id, trace, redactor })
     }
 
     /// The credential that the job is known to.
