@@ -32,7 +32,8 @@ fn main() {
     });
     let provider = serve(move |stream, _| {
         let body = format!(r#"{{"id":"a","status":"succeeded","output":"http://{source}/file.mp4"}}"#);
-        let head = format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).is_ok()
     });
     let (mut program, proxy) = start(&format!(
@@ -48,7 +49,12 @@ fn main() {
         if round > 0 {
             println!(
                 "passed through {:7.0} MiB/s, {:.2} s of CPU   content {:7.0} MiB/s, {:.2} s of CPU   ratio {:.3}, of CPU {:.3}",
-                plain.rate, plain.cpu, video.rate, video.cpu, video.rate / plain.rate, video.cpu / plain.cpu
+                plain.rate,
+                plain.cpu,
+                video.rate,
+                video.cpu,
+                video.rate / plain.rate,
+                video.cpu / plain.cpu
             );
             ratios.push((video.rate / plain.rate, video.cpu / plain.cpu));
         }

@@ -242,10 +242,11 @@ impl Entry {
             .ok_or_else(|| {
                 ApiError::because(ErrorKind::UpstreamInvalidResponse, "A result link of {p} has no host.")
             })?;
-        // Whoever names more hosts than that has each of them resolved anew.
-        if known.len() < MAX_PLACES {
-            known.insert(key, Arc::clone(&endpoint));
+        // There are not that many; who names more loses those before, which are resolved anew when they come again.
+        if known.len() >= MAX_PLACES {
+            known.clear();
         }
+        known.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)
     }
 

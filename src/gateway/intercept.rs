@@ -102,7 +102,8 @@ impl Gateway {
                 watch.answered(&answered);
                 if let Some(error) = sent?.broken {
                     let why = error.message(answered.provider.as_deref());
-                    tracing::warn!(provider = answered.provider.as_deref(), request_id = answered.request_id, why);
+                    let (provider, request_id) = (answered.provider.as_deref(), &answered.request_id);
+                    tracing::warn!(provider, request_id, why, "a download broke off");
                     return Err(content::cut_off(&error));
                 }
             }
@@ -197,10 +198,7 @@ impl Gateway {
         let (entry, job) = self.entry_and_job(&id, &name)?;
         match query {
             None => self.retrieve(entry, &id, &job, caller, answered).await.map(Served::Answer),
-            Some(query) => {
-                self.count_late(caller, answered.key.as_deref())?;
-                self.content(&query, is_head, entry, &job, caller, answered).await
-            }
+            Some(query) => self.content(&query, is_head, entry, &job, caller, answered).await,
         }
     }
 

@@ -245,7 +245,8 @@ impl ProxyHttp for Door {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, passage: &mut Passage) -> FailToProxy {
         let has_begun = session.response_written().is_some();
-        failed(session, passage, e, "a passed-through request failed");
+        let what = if passage.service.is_some() { "a passed-through request failed" } else { "an answer broke off" };
+        failed(session, passage, e, what);
         let Some(kind) = meaning(e).filter(|_| !has_begun) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };

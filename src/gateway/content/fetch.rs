@@ -103,8 +103,13 @@ impl Fetch {
     }
 
     /// What an answer means by which a link is gone, once a fresh poll gave no better one.
-    pub async fn gone(&self, download: Download, is_guarded: bool) -> ApiError {
-        let is_refusal = is_guarded && download.status == StatusCode::UNAUTHORIZED;
+    pub async fn gone(&self, download: Download, place: &Place) -> ApiError {
+        // An API says 403 of files that it has no more, a storage of those that the credential may not read.
+        let is_refusal = match download.status {
+            StatusCode::UNAUTHORIZED => place.is_guarded,
+            StatusCode::FORBIDDEN => storage::is_object(&place.address),
+            _ => false,
+        };
         let kind = if is_refusal { ErrorKind::UpstreamAuthFailed } else { ErrorKind::VideoExpired };
         let said = self.words(download).await;
         let mut error = ApiError::said(kind, said);
