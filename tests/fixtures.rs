@@ -1,6 +1,9 @@
 //! Each provider's answers and what becomes of them, side by side: `tests/fixtures/{kind}/{state}.json` holds what
 //! the provider says, `{state}.answer.json` what a client gets. `VIDGATE_BLESS=1` writes the answers anew.
 
+#[path = "expect/mod.rs"]
+mod expect;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
@@ -26,23 +29,6 @@ const STATES: &[&str] = &[
     "not_json",
     "truncated",
 ];
-
-/// States that a provider does not have.
-const NO_SUCH_STATE: &[(&str, &str, &str)] = &[
-    ("runware", "cancelled", "its API has no way to cancel a job and documents no such state"),
-    ("bedrock", "queued", "an invocation is in progress from the start"),
-    ("bedrock", "cancelled", "its API has no way to cancel an invocation and documents no such state"),
-    ("xai", "cancelled", "its API has no way to cancel a job and documents no such state"),
-    ("luma", "cancelled", "a job can only be deleted, after which nothing is known of it"),
-    ("kling", "cancelled", "its API has no way to cancel a task and documents no such state"),
-    ("fal", "cancelled", "a request that was cancelled ends as any other, and its queue has no word for it"),
-    ("zhipu", "queued", "it has one word for jobs that wait and jobs that run"),
-    ("zhipu", "cancelled", "its API has no way to cancel a job and documents no such state"),
-    ("pixverse", "cancelled", "its API has no way to cancel a job and documents no such state"),
-];
-
-/// Kinds that can lose some of a job's videos to moderation and deliver the others.
-const PARTLY_FILTERED: &[&str] = &["azure", "gemini", "vertex", "runware"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +94,7 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
-        .filter(|path| !path.to_string_lossy().ends_with(".answer.json"))
+        .filter(|path| !path.ends_with("expect.json") && !path.to_string_lossy().ends_with(".answer.json"))
         .collect();
     files.sort();
     files
@@ -136,14 +122,20 @@ fn every_answer_is_the_one_beside_it() {
 }
 
 #[test]
-fn every_kind_has_a_fixture_for_every_state() {
+fn every_kind_has_a_fixture_for_every_state_or_says_why_not() {
     for row in PROVIDERS {
-        let partly = PARTLY_FILTERED.contains(&row.kind).then_some("partly_filtered");
-        for state in STATES.iter().copied().chain(partly) {
-            let exists = root().join(row.kind).join(format!("{state}.json")).exists();
-            let excused = NO_SUCH_STATE.iter().any(|(kind, missing, _)| (*kind, *missing) == (row.kind, state));
-            assert!(exists != excused, "{}: {state}", row.kind);
+        let expected = expect::of(row.kind);
+        let exists = |state: &str| root().join(row.kind).join(format!("{state}.json")).exists();
+        for state in STATES {
+            assert!(exists(state) != expected.no_such_state.contains_key(*state), "{}: {state}", row.kind);
         }
+        for (state, why) in &expected.no_such_state {
+            assert!(STATES.contains(&state.as_str()) && !why.is_empty(), "{}: {state}: {why}", row.kind);
+        }
+        assert!(!expected.no_jobs.is_empty(), "{}: which names are none of its jobs?", row.kind);
+        // A job that can lose some of its videos to moderation and deliver the others.
+        let loses_some = expected.jobs.iter().any(|form| form.outcome("03").filter.is_some());
+        assert_eq!(exists("partly_filtered"), loses_some, "{}: partly_filtered", row.kind);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Headers and framing: what clients get, and what providers get.
 
+use crate::expect;
 use crate::support::{Client, Providers, Proxy, Request, Response, Upstream, entries, get, send};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -379,13 +380,9 @@ fn a_provider_gets_only_what_its_api_needs() {
     assert_eq!(sorted(&last()), want);
 
     for kind in KINDS {
-        let (auth, value) = match kind.name {
-            "azure" | "pixverse" => ("api-key", "our-key"),
-            "gemini" => ("x-goog-api-key", "our-key"),
-            "fal" => ("authorization", "Key our-key"),
-            "vidu" => ("authorization", "Token our-key"),
-            _ => ("authorization", "Bearer our-key"),
-        };
+        let expected = expect::of(kind.name);
+        let own = expected.headers.iter().map(|(name, value)| (name.as_str(), value.replace("{key}", "our-key")));
+        let own: Vec<(&str, String)> = own.collect();
         for job in kind.examples {
             send(proxy.address(), "GET", &format!("/v1/videos/{job}:{}", kind.name), &headers);
             let request = last();
@@ -399,17 +396,8 @@ fn a_provider_gets_only_what_its_api_needs() {
                 ("user-agent", "mine"),
                 ("x-extra", extra.as_str()),
                 ("x-request-id", "r1"),
-                (auth, value),
             ];
-            if kind.name == "runway" {
-                want.push(("x-runway-version", "2024-11-06"));
-            }
-            if kind.name == "zhipu" {
-                want.push(("accept-language", "en-US,en"));
-            }
-            if kind.name == "pixverse" {
-                want.push(("ai-trace-id", A_UUID));
-            }
+            want.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
             if request.method == "POST" {
                 want.extend([("content-type", "application/json"), ("content-length", length.as_str())]);
             }
@@ -422,9 +410,6 @@ fn a_provider_gets_only_what_its_api_needs() {
 /// What goes upstream of a trace: the same id, another span.
 const ONWARD: &str = "the trace goes on";
 
-/// Stands for an id that is another one on every request.
-const A_UUID: &str = "a UUID";
-
 fn sorted(request: &Request) -> Vec<(&str, &str)> {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -434,8 +419,8 @@ fn sorted(request: &Request) -> Vec<(&str, &str)> {
             *value = ONWARD;
         }
     }
-    for (_, value) in headers.iter_mut().filter(|(name, value)| *name == "ai-trace-id" && is_uuid(value)) {
-        *value = A_UUID;
+    for (_, value) in headers.iter_mut().filter(|(_, value)| is_uuid(value)) {
+        *value = providers::FRESH_UUID;
     }
     headers.sort_unstable();
     headers

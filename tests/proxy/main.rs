@@ -5,6 +5,8 @@ mod commands;
 mod content;
 mod dashboards;
 mod errors;
+#[path = "../expect/mod.rs"]
+mod expect;
 mod faults;
 mod h2;
 mod headers;

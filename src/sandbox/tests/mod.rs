@@ -1,13 +1,15 @@
 //! The sandbox over real sockets, with tokio's clock paused.
 
 mod dialects;
+#[path = "../../../tests/expect/mod.rs"]
+mod expect;
 mod faults;
 mod lifecycle;
 mod surroundings;
 
 use super::{Options, Pace, Sandbox};
-use crate::providers;
-use serde_json::{Value, json};
+use expect::Form;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,58 +68,33 @@ async fn exchange(address: SocketAddr, method: &str, target: &str, headers: &str
     Some(Answer { status: head[9..12].parse().unwrap(), head, body })
 }
 
+/// What is expected of a job: by the example that is named most like it.
+fn expected(kind: &str, job: &str) -> Form {
+    let alike = |example: &str| example.bytes().zip(job.bytes()).take_while(|(a, b)| a == b).count();
+    let examples = super::find(kind).unwrap().examples;
+    let forms = expect::of(kind).jobs;
+    assert_eq!(forms.len(), examples.len(), "{kind}: one is expected for each example");
+    let best = examples.iter().zip(forms).rev().max_by_key(|(example, _)| alike(example));
+    best.unwrap().1
+}
+
 /// A kind's own status call: method, target, body.
-fn call(kind: &str, job: &str) -> (&'static str, String, String) {
-    let base = super::find(kind).unwrap().base;
-    let get = |path: &str| ("GET", format!("/{kind}{base}{path}"), String::new());
-    match kind {
-        "openai" => get(&format!("/videos/{job}")),
-        "azure" if job.starts_with("task_") => get(&format!("/video/generations/jobs/{job}?api-version=preview")),
-        "azure" => get(&format!("/videos/{job}")),
-        "gemini" => get(&format!("/{job}")),
-        "vertex" => {
-            let model = job.split("/operations/").next().unwrap();
-            let body = json!({"operationName": job}).to_string();
-            ("POST", format!("/vertex/v1/{model}:fetchPredictOperation"), body)
-        }
-        "runway" => get(&format!("/tasks/{job}")),
-        "bedrock" => get(&format!("/async-invoke/{}", job.replace('/', "%2F"))),
-        "replicate" => get(&format!("/predictions/{job}")),
-        "dashscope" => get(&format!("/tasks/{job}")),
-        "ark" => get(&format!("/contents/generations/tasks/{job}")),
-        "zhipu" => get(&format!("/async-result/{job}")),
-        "vidu" => get(&format!("/tasks/{job}/creations")),
-        "pixverse" => get(&format!("/video/result/{job}")),
-        "runware" => {
-            let body = json!([{"taskType": "getResponse", "taskUUID": job}]).to_string();
-            ("POST", "/runware/v1".to_owned(), body)
-        }
-        // As the translation makes it; that this is the documented one, the kind's own routes say.
-        _ => {
-            let row = providers::find(kind).unwrap_or_else(|| panic!("no call for {kind}"));
-            let call = (row.request)(&row.job.check(job).unwrap_or_else(|| panic!("{job}")));
-            let method = if call.method == http::Method::POST { "POST" } else { "GET" };
-            (method, format!("/{kind}{base}{}", call.path), call.body.unwrap_or_default())
-        }
-    }
+fn call(kind: &str, job: &str) -> (String, String, String) {
+    let (form, base) = (expected(kind, job), super::find(kind).unwrap().base);
+    let (method, path, body) = form.call(job);
+    (method.to_owned(), format!("/{kind}{base}{path}"), body)
 }
 
 async fn poll_with(sandbox: &Sandbox, kind: &str, job: &str, headers: &str) -> Option<Answer> {
     let (method, target, body) = call(kind, job);
-    // What some kinds demand of every call does not bother the others.
-    let headers = format!("x-runway-version: 2024-11-06\r\nai-trace-id: 1\r\n{headers}");
-    exchange(sandbox.address(), method, &target, &headers, &body).await
+    let own: String = expect::of(kind).plain_headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = own + headers;
+    exchange(sandbox.address(), &method, &target, &headers, &body).await
 }
 
 async fn poll(sandbox: &Sandbox, kind: &str, job: &str) -> Answer {
     let form = super::find(kind).unwrap().credentials[0];
     poll_with(sandbox, kind, job, &format!("{}: {} key\r\n", form.header, form.scheme)).await.unwrap()
-}
-
-/// The HTTP status of a refusal: this one, but for jobs whose API says no with 200.
-fn refused_with(status: u16, kind: &str, job: &str) -> u16 {
-    let says_no_with_200 = kind == "minimax" && !job.starts_with("v2/") && status != 503;
-    if says_no_with_200 { 200 } else { status }
 }
 
 async fn get(sandbox: &Sandbox, target: &str) -> Answer {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use tokio::runtime::Runtime;
+use vidgate::providers::{CredentialForm, Scheme, find};
 use vidgate::sandbox::{AWS_USER, KINDS, Options, Pace, Sandbox};
 
 /// All kinds of the sandbox.
@@ -46,9 +47,12 @@ pub fn entries(base_url: impl Fn(&str) -> String, key: &str, more: impl Fn(&str)
     section(base_url, |kind| one_key(kind, key), more)
 }
 
+/// The first way to authenticate that needs one key and no file.
 fn one_key(kind: &str, key: &str) -> String {
-    let form = if kind == "vertex" { "access_token" } else { "api_key" };
-    format!("{{{form}: {key}}}")
+    let forms = find(kind).unwrap().credentials;
+    let is_plain = |form: &&CredentialForm| form.fields.len() == 1 && form.scheme != Scheme::GoogleServiceAccount;
+    let form = forms.iter().find(is_plain).unwrap_or_else(|| panic!("{kind} takes no single key"));
+    format!("{{{}: {key}}}", form.fields[0])
 }
 
 fn section(
