@@ -201,3 +201,33 @@ fn paths_are_found_in_every_form() {
         assert_eq!(used(line), *want, "{line}");
     }
 }
+
+#[test]
+fn the_code_on_the_page_for_new_providers_stands_in_the_tree() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = fs::read_to_string(docs.join("adding-a-provider.md")).unwrap();
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let files: Vec<String> = links.filter_map(|link| fs::read_to_string(docs.join(link)).ok()).collect();
+    let blocks: Vec<Vec<&str>> = code_blocks(&page);
+    assert!(blocks.len() > 8, "only {} blocks were found", blocks.len());
+    for block in blocks {
+        // What stands between two ellipses stands so in one of the files that the page links to.
+        for part in block.split(|line| ["…", "// …"].contains(&line.trim())) {
+            let text = part.join("\n");
+            assert!(files.iter().any(|file| file.contains(&text)), "this stands in none of them:\n{text}");
+        }
+    }
+}
+
+/// The blocks of Rust and JSON of a page, each without the indent of its fence.
+fn code_blocks(page: &str) -> Vec<Vec<&str>> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some((indent, "rust" | "json")) = line.split_once("```") {
+            let block = lines.by_ref().take_while(|line| line.trim() != "```");
+            blocks.push(block.map(|line| line.strip_prefix(indent).unwrap_or(line)).collect());
+        }
+    }
+    blocks
+}
