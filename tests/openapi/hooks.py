@@ -38,7 +38,7 @@ def map_path_parameters(context, path_parameters):
 
 @schemathesis.check
 def no_fault_of_the_proxy(ctx, response, case):
-    """A 502 is a provider's trouble, and 501 is documented; a 500 would be ours."""
+    """A 502 is a provider's trouble; a 500 would be ours."""
     assert response.status_code != 500, response.text
 
 
