@@ -1,7 +1,7 @@
 # `make` lists the targets. Those below install what is missing on the machine first, and say so.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-sdk test-openapi check docs man
+.PHONY: help setup run test test-sdk test-openapi test-metrics check docs man
 
 ARGS ?=
 
@@ -24,6 +24,10 @@ test-sdk: ## run the official OpenAI SDKs for Python and Node against the demo
 test-openapi: ## run Schemathesis, from docs/openapi.json, against the demo
 	@scripts/setup.sh openapi
 	tests/openapi/run.sh
+
+test-metrics: ## run promtool, the linter of Prometheus, on /metrics and on the alert rules
+	@scripts/setup.sh metrics
+	tests/metrics/run.sh
 
 # Whether docs/providers.md is up to date is one of the tests.
 check: setup ## check format, lints and documentation

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
-# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that. Says nothing and changes nothing
-# when all of it is there.
+# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "metrics" curl and promtool, the
+# linter of Prometheus. Says nothing and changes nothing when all of it is there.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -15,11 +15,20 @@ has_compiler() { has cc || has gcc || has clang; }
 # Debian ships python3 without what venv needs.
 has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 
+# Debian has promtool only in the package of the server, which would be started: the program alone is put here.
+tools=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/tools
+has_promtool() { has promtool || [ -x "$tools/promtool" ]; }
+
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
     case ${1-} in sdk | openapi) has_venv || printf 'python ' ;; esac
     case ${1-} in sdk) { has node && has npm; } || printf 'node ' ;; esac
+    case ${1-} in metrics)
+        has curl || printf 'curl '
+        has_promtool || printf 'promtool '
+        ;;
+    esac
 }
 
 as_root() {
@@ -32,7 +41,7 @@ as_root() {
     fi
 }
 
-# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE
+# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE PROMTOOL
 packages() {
     for need in $needs; do
         case $need in
@@ -40,30 +49,47 @@ packages() {
             cmake) printf '%s ' "$2" ;;
             python) printf '%s ' "$3" ;;
             node) printf '%s ' "$4" ;;
+            promtool) printf '%s ' "$5" ;;
+            curl) printf 'curl ' ;;
         esac
     done
 }
 
-apt_install() {
-    # Alone where the lists are fresh enough, else after an update, which is tried twice.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+# Runs a command of apt where the lists are fresh enough, else after an update, which is tried twice.
+with_lists() {
+    "$@" >/dev/null 2>&1 && return
     as_root apt-get update -qq || as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    "$@"
+}
+
+apt_install() {
+    [ $# -gt 0 ] || return 0
+    with_lists as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# Takes promtool out of its package, without installing that.
+unpack_promtool() {
+    folder=$(mktemp -d)
+    (cd "$folder" && with_lists apt-get download prometheus && dpkg -x prometheus_*.deb .)
+    mkdir -p "$tools"
+    mv "$folder/usr/bin/promtool" "$tools/promtool"
+    rm -rf "$folder"
 }
 
 install() {
     # Names of packages hold no spaces, so the lists below are split on purpose.
     # shellcheck disable=SC2046
     if has apt-get; then
-        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm')
+        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' '')
+        case $needs in *promtool*) unpack_promtool ;; esac
     elif has dnf; then
-        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm')
+        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm' '')
     elif has apk; then
-        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm')
+        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm' prometheus)
     elif [ "$(uname -s)" = Darwin ]; then
         has_compiler || give_up "run: xcode-select --install"
         has brew || give_up "install these by hand, or Homebrew first: $needs"
-        brew install $(packages '' cmake python node)
+        brew install $(packages '' cmake python node prometheus)
     else
         give_up "install these with your package manager: $needs"
     fi

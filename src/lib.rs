@@ -35,7 +35,7 @@
 //!
 //! The folders are floors: each may use those below it and never those above.
 //!
-//! - [`server`]: the program around the gateway: listeners, passthrough, signals, logs, metrics
+//! - [`server`]: the program around the gateway: listeners, passthrough, signals, logs, metrics, traces
 //! - [`sandbox`]: simulated providers on loopback
 //! - [`gateway`]: the one flow, from a request for a video to its answer
 //! - [`upstream`]: the exchange with a provider: names, connections, credentials, retries

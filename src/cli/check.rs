@@ -4,12 +4,12 @@ use super::Failure;
 use std::fmt::Write as _;
 use std::path::Path;
 use vidgate::config::{BareIds, ClientAuth, Credentials, ProviderEntry, Settings};
-use vidgate::gateway::Gateway;
 use vidgate::providers::BaseUrl;
+use vidgate::server;
 
 pub fn run(file: &Path) -> Result<(), Failure> {
     let settings = super::load(file)?;
-    Gateway::new(&settings).map_err(|error| format!("{} is not in order:\n{error}", file.display()))?;
+    server::check(&settings).map_err(|error| format!("{} is not in order:\n{error}", file.display()))?;
     super::print(&summary(file, &settings)?)
 }
 
@@ -35,6 +35,11 @@ fn summary(file: &Path, settings: &Settings) -> Result<String, std::fmt::Error> 
         ClientAuth::Keys(keys) => format!("{} keys", keys.len()),
     };
     writeln!(text, "clients      {clients}")?;
+    let traces = match &settings.traces {
+        Some(traces) => format!("{} ({} of requests without a traceparent)", traces.endpoint, traces.sample),
+        None => "off".to_owned(),
+    };
+    writeln!(text, "traces       {traces}")?;
     for entry in &settings.passthrough {
         let upstreams: Vec<String> = entry.upstreams.iter().map(ToString::to_string).collect();
         let host = entry.host.as_deref().unwrap_or("*");

@@ -1,13 +1,12 @@
-//! Extra headers for a provider.
+//! Extra headers for a provider, or for a collector.
 
 use super::secret::Secret;
 use super::section::Section;
 use super::tree::Value;
 use http::{HeaderName, HeaderValue};
 
-/// Headers that belong to the connection, to the exchange or to `credentials`.
-const REFUSED: &[&str] = &[
-    "authorization",
+/// Headers that belong to the connection or to the exchange.
+const OF_CONNECTION: &[&str] = &[
     "connection",
     "content-length",
     "host",
@@ -21,13 +20,31 @@ const REFUSED: &[&str] = &[
     "upgrade",
 ];
 
+/// What may not be set, and how that is said.
+struct Refusal {
+    name: &'static str,
+    why: &'static str,
+}
+
+/// The `headers` of a provider.
+pub(super) fn for_provider(parent: &mut Section) -> Vec<(HeaderName, Secret)> {
+    const WHY: &str = "expected a header of the provider's own; this one belongs to the connection or to `credentials`";
+    read(parent, &Refusal { name: "authorization", why: WHY })
+}
+
+/// The `headers` for a collector, where keys stand in them.
+pub(super) fn for_collector(parent: &mut Section) -> Vec<(HeaderName, Secret)> {
+    const WHY: &str = "expected a header of the collector's own; this one belongs to the connection or to the body";
+    read(parent, &Refusal { name: "content-type", why: WHY })
+}
+
 /// Reads `headers`: names and values that can be sent as they are.
-pub(super) fn read(parent: &mut Section) -> Vec<(HeaderName, Secret)> {
+fn read(parent: &mut Section, refusal: &Refusal) -> Vec<(HeaderName, Secret)> {
     let Some(value) = parent.take("headers") else { return Vec::new() };
     let mut headers: Vec<(HeaderName, Secret)> = Vec::new();
     for (name, value) in value.entries().unwrap_or_default() {
         let content = content(&value);
-        let Some(name) = checked_name(name, &value) else { continue };
+        let Some(name) = checked_name(name, &value, refusal) else { continue };
         if headers.iter().any(|(other, _)| *other == name) {
             value.fault("expected each header once, found another spelling of the same name");
         }
@@ -36,13 +53,13 @@ pub(super) fn read(parent: &mut Section) -> Vec<(HeaderName, Secret)> {
     headers
 }
 
-fn checked_name(name: &str, value: &Value) -> Option<HeaderName> {
+fn checked_name(name: &str, value: &Value, refusal: &Refusal) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         value.fault("expected the name of a header, found characters that none may have");
         return None;
     };
-    if REFUSED.contains(&name.as_str()) {
-        value.fault("expected a header of the provider's own; this one belongs to the connection or to `credentials`");
+    if name == refusal.name || OF_CONNECTION.contains(&name.as_str()) {
+        value.fault(refusal.why);
         return None;
     }
     Some(name)

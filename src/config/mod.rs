@@ -25,6 +25,7 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod units;
 mod words;
@@ -44,4 +45,5 @@ pub use pem::TrustAnchors;
 pub use providers::ProviderEntry;
 pub use secret::Secret;
 pub use settings::{BareIds, Log, LogFormat, PollCache, Reload, Settings};
+pub use traces::Traces;
 pub use units::Rate;

@@ -95,7 +95,7 @@ fn one(section: &mut Section, name: &str, kinds: &[&'static Provider]) -> Option
     let kind = kind(section, name, kinds);
     let (base_url, own) = base_url(section, kind);
     let credentials = credentials::read(section, kind, own);
-    let headers = headers::read(section);
+    let headers = headers::for_provider(section);
     let connect_timeout = section.or("connect_timeout", Duration::from_secs(3), Value::time_above_zero);
     let timeout = section.or("timeout", Duration::from_secs(30), Value::time_above_zero);
     let retries = section.or("retries", 2, |value| value.whole(0..=10));

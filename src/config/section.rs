@@ -149,6 +149,12 @@ impl<'a> Value<'a> {
         number.filter(|ratio| *ratio > 0.0 && *ratio <= 1.0).or_else(|| self.wrong("a number above 0 and at most 1"))
     }
 
+    /// A share, none and all included.
+    pub fn share(&self) -> Option<f64> {
+        let number = self.as_scalar().and_then(|text| text.trim().parse().ok());
+        number.filter(|share| (0.0..=1.0).contains(share)).or_else(|| self.wrong("a number from 0 to 1"))
+    }
+
     pub fn duration(&self) -> Option<Duration> {
         let read = self.as_scalar().and_then(|text| duration(&text));
         read.or_else(|| self.wrong("a duration such as 250ms, 3s, 5m or 24h, of at most 8784h"))

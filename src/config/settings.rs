@@ -9,6 +9,7 @@ use super::listen::{self, Listen};
 use super::passthrough::{self, Passthrough, base_address};
 use super::providers::{self, ProviderEntry};
 use super::section::Section;
+use super::traces::{self, Traces};
 use super::tree::{Reading, Value};
 use super::yaml;
 use crate::providers::{PROVIDERS, Provider};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     pub reload: Reload,
     pub log: Log,
+    /// Default: no spans are sent.
+    pub traces: Option<Traces>,
     pub poll_cache: PollCache,
     /// Services for all other requests; none by default.
     pub passthrough: Vec<Passthrough>,
@@ -166,6 +169,7 @@ fn settings(root: &mut Section, kinds: &[&'static Provider]) -> Settings {
         shutdown_timeout: root.or("shutdown_timeout", Duration::from_secs(30), Value::duration),
         reload: root.or("reload", Reload::Signal, |value| value.word(RELOADS)),
         log: log(root),
+        traces: traces::read(root),
         poll_cache: poll_cache(root),
         client_auth: client_auth::read(root, &listen, &names),
         passthrough: passthrough::read(root),

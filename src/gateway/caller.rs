@@ -2,7 +2,7 @@
 
 use super::client::Trusted;
 use super::rates::Rates;
-use super::trace::Trace;
+use super::trace::Span;
 use http::header::{AUTHORIZATION, HOST, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use pingora::proxy::Session;
@@ -22,6 +22,8 @@ pub(super) struct Caller<'a> {
     pub origin: Cow<'a, str>,
     /// Where it comes from; only where that is counted.
     pub address: Option<IpAddr>,
+    /// Where somebody traces us: the span of this request.
+    pub span: Option<&'a Span>,
 }
 
 impl<'a> Caller<'a> {
@@ -29,15 +31,16 @@ impl<'a> Caller<'a> {
         let headers = &session.req_header().headers;
         let origin = public_url.map_or_else(|| Cow::Owned(origin(session, trusted)), Cow::Borrowed);
         let address = if rates.is_limited() { trusted.client(session) } else { None };
-        Caller { request_id: request_id(headers), headers, origin, address }
+        Caller { request_id: request_id(headers), headers, origin, address, span: None }
     }
 
     pub fn authorization(&self) -> Option<&'a HeaderValue> {
         self.headers.get(AUTHORIZATION)
     }
 
-    pub fn trace(&self) -> Option<Trace> {
-        Trace::of(self.headers)
+    /// The span that calls to a provider are made within: that of this request, else the client's.
+    pub fn trace(&self) -> Option<Span> {
+        self.span.cloned().or_else(|| Span::of(self.headers))
     }
 
     /// Whether a header that switches something on says so.

@@ -103,11 +103,10 @@ impl Entry {
         let fault =
             |place: &'static str, why: String| GatewayError::Provider { provider: settings.name.clone(), place, why };
         let is_tls = settings.base_url.as_ref().is_none_or(|address| address.tls);
-        let trust = match &settings.ca_file {
-            Some(file) => Trust::system_and(&file.certificates).map_err(|error| fault("ca_file", error.to_string()))?,
-            None if is_tls => Trust::system()?,
-            None => Trust::default(),
-        };
+        let trust = Trust::of(settings.ca_file.as_ref(), is_tls).map_err(|error| match settings.ca_file {
+            Some(_) => fault("ca_file", error.to_string()),
+            None => error.into(),
+        })?;
         let place = match (&settings.base_url, &settings.kind.base_url) {
             (Some(address), _) => Place::Fixed(
                 Endpoint::new(address.clone(), settings.connect_timeout, trust.clone())
@@ -243,10 +242,11 @@ impl Entry {
             .ok_or_else(|| {
                 ApiError::because(ErrorKind::UpstreamInvalidResponse, "A result link of {p} has no host.")
             })?;
-        // Whoever names more hosts than that has each of them resolved anew.
-        if known.len() < MAX_PLACES {
-            known.insert(key, Arc::clone(&endpoint));
+        // There are not that many; who names more loses those before, which are resolved anew when they come again.
+        if known.len() >= MAX_PLACES {
+            known.clear();
         }
+        known.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)
     }
 

@@ -6,6 +6,7 @@ use super::caller::{self, Caller};
 use super::content::{self, Served};
 use super::entry::Entry;
 use super::outcome::{Answered, NotOurs, Outcome};
+use super::trace::Span;
 use crate::config::BareIds;
 use crate::providers::Job;
 use crate::video::{ApiError, ErrorKind, InvalidId, Target, VideoId};
@@ -35,6 +36,13 @@ impl Asked {
             Asked::Invalid(_) | Asked::NoProvider => None,
         }
     }
+
+    fn route(&self) -> &'static str {
+        match self {
+            Asked::Content(..) => "/v1/videos/{video_id}/content",
+            Asked::Video(_) | Asked::Invalid(_) | Asked::NoProvider => "/v1/videos/{video_id}",
+        }
+    }
 }
 
 impl Gateway {
@@ -42,6 +50,11 @@ impl Gateway {
     ///
     /// The only errors are those of writing to the client.
     pub async fn intercept(&self, session: &mut Session) -> pingora::Result<Outcome> {
+        self.intercept_within(session, None).await
+    }
+
+    /// The same for somebody who traces: calls to providers are children of this span, instead of the client's.
+    pub async fn intercept_within(&self, session: &mut Session, span: Option<&Span>) -> pingora::Result<Outcome> {
         let Some(asked) = self.asked(path_and_query(session.req_header().raw_path())) else {
             return Ok(Outcome::NotOurs(NotOurs::Path));
         };
@@ -50,13 +63,14 @@ impl Gateway {
             return Ok(Outcome::NotOurs(NotOurs::Method));
         }
         let started = Instant::now();
-        let caller = Caller::of(session, self.public_url.as_deref(), &self.trusted, &self.rates);
+        let caller = Caller { span, ..Caller::of(session, self.public_url.as_deref(), &self.trusted, &self.rates) };
         let permit = self.admit();
         // Who is not let in has not come to a provider.
         let entry = permit.as_ref().and_then(|_| self.entries.get(asked.id()?.provider()));
         let mut answered = Answered {
             request_id: caller.request_id.clone(),
             provider: entry.map(|entry| Arc::clone(&entry.name)),
+            route: Some(asked.route()),
             ..Answered::default()
         };
         let is_head = *method == Method::HEAD;
@@ -88,7 +102,8 @@ impl Gateway {
                 watch.answered(&answered);
                 if let Some(error) = sent?.broken {
                     let why = error.message(answered.provider.as_deref());
-                    tracing::warn!(provider = answered.provider.as_deref(), request_id = answered.request_id, why);
+                    let (provider, request_id) = (answered.provider.as_deref(), &answered.request_id);
+                    tracing::warn!(provider, request_id, why, "a download broke off");
                     return Err(content::cut_off(&error));
                 }
             }
@@ -183,10 +198,7 @@ impl Gateway {
         let (entry, job) = self.entry_and_job(&id, &name)?;
         match query {
             None => self.retrieve(entry, &id, &job, caller, answered).await.map(Served::Answer),
-            Some(query) => {
-                self.count_late(caller, answered.key.as_deref())?;
-                self.content(&query, is_head, entry, &job, caller, answered).await
-            }
+            Some(query) => self.content(&query, is_head, entry, &job, caller, answered).await,
         }
     }
 

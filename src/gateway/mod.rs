@@ -31,10 +31,10 @@ pub use caller::given_request_id;
 pub use entry::ProviderState;
 pub use explain::Explanation;
 pub use keys::KeyUse;
-pub use observe::{Exchanged, Observer, Unobserved, Watch};
+pub use observe::{Called, Exchanged, Observer, Unobserved, Watch};
 pub use outcome::{Answered, NotOurs, Outcome};
 pub use poll::CacheState;
-pub use trace::trace_id;
+pub use trace::{Span, SpanId, TraceId, trace_id};
 
 use crate::config::{BareIds, ProviderEntry, Settings};
 use crate::upstream::TrustError;

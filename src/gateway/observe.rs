@@ -1,11 +1,15 @@
-//! What a gateway tells those who count: one call for each answer and one for each exchange.
+//! What a gateway tells those who count and trace: one word for each answer, each exchange and each call of it.
 //!
-//! The gateway keeps no numbers for dashboards itself: a library must not write to a registry that nobody gave it.
+//! The gateway keeps no numbers for dashboards itself and sends no spans: a library must not write to a registry or to a
+//! collector that nobody gave it.
 
 use super::Answered;
+use super::trace::{Span, SpanId};
+use crate::config::BaseAddress;
 use crate::video::ErrorKind;
+use http::Method;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Hands out a [`Watch`] for each provider when a gateway is made, so that nothing is looked up for a request.
 ///
@@ -23,6 +27,9 @@ pub trait Watch: Send + Sync {
     /// The provider was asked.
     fn exchanged(&self, _exchanged: &Exchanged) {}
 
+    /// A call to the provider is over that belongs to a trace which is kept.
+    fn called(&self, _called: &Called<'_>) {}
+
     /// The provider said a state that nobody knows.
     fn unknown_state(&self) {}
 }
@@ -33,6 +40,27 @@ pub struct Exchanged {
     /// Of the provider's last answer, where there was one.
     pub status: Option<u16>,
     pub error: Option<ErrorKind>,
+    pub took: Duration,
+}
+
+/// One call of an exchange, sent again or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Called<'a> {
+    /// The span that the provider was told.
+    pub span: &'a Span,
+    /// The one that it happened in: that of the request which caused it.
+    pub parent: SpanId,
+    pub method: &'a Method,
+    pub address: &'a BaseAddress,
+    /// The whole path, that of the address included. It may have a query.
+    pub path: &'a str,
+    /// Of the provider's answer, where there was one.
+    pub status: Option<u16>,
+    /// Why there was none.
+    pub error: Option<ErrorKind>,
+    /// How often it was sent again.
+    pub resent: u32,
+    pub began: SystemTime,
     pub took: Duration,
 }
 

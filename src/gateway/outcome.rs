@@ -32,6 +32,8 @@ pub struct Answered {
     /// The answer is the file itself, or a part of it.
     pub is_file: bool,
     pub request_id: String,
+    /// The form of the path, where the request was for a video.
+    pub route: Option<&'static str>,
     /// The configured name of the provider, once it was known.
     pub provider: Option<Arc<str>>,
     /// The name of the client's key.

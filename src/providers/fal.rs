@@ -38,7 +38,7 @@ pub static FAL: Provider = Provider {
     // v3.fal.media and v3b.fal.media: <https://fal.ai/docs/model-apis/data-retention>.
     link_hosts: &["fal.media", ".fal.media"],
     own_links_need_credentials: false,
-    results_may_be_inline: false,
+    results_may_be_inline: true,
     variants: NO_VARIANTS,
     states: &[("", STATES)],
     request,

@@ -2,6 +2,7 @@
 
 use crate::gateway::Answered;
 use http::Method;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ pub(super) struct Line<'a> {
     pub took: Duration,
     /// What was sent of the body.
     pub sent: usize,
-    /// The client's own, where it gave them.
+    /// The client's own, where it gave one.
     pub request_id: Option<&'a str>,
-    pub trace_id: Option<&'a str>,
+    /// The client's own, or the one that was begun for it.
+    pub trace_id: Option<Cow<'a, str>>,
     /// The name of the client's key.
     pub key: Option<&'a str>,
     /// Its address, as far as it is known.
@@ -36,7 +38,7 @@ impl Line<'_> {
             client = self.client.map(tracing::field::display),
             took_ms = millis(self.took),
             request_id = answered.map_or(self.request_id, |a| Some(a.request_id.as_str())),
-            trace_id = self.trace_id,
+            trace_id = self.trace_id.as_deref(),
             provider = answered.and_then(|a| a.provider.as_deref()),
             key = answered.and_then(|a| a.key.as_deref()).or(self.key),
             job = answered.and_then(|a| a.job_status).map(|status| status.as_str()),

@@ -4,9 +4,9 @@ use super::MAX_TRIES;
 use super::access::Line;
 use super::hops;
 use super::life::{InFlight, Life};
-use super::metrics::Metrics;
 use super::passthrough::{Service, Services};
 use super::snapshot::{Current, Snapshot};
+use super::traces::{Observers, Served, Serving};
 use super::{framing, guard};
 use crate::gateway::{Answered, NotOurs, Outcome, Permit, given_request_id, trace_id};
 use crate::video::{ApiError, ErrorKind};
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(super) struct Door {
     now: Current,
     life: Arc<Life>,
-    metrics: Arc<Metrics>,
+    observers: Arc<Observers>,
     header_size: usize,
 }
 
@@ -44,6 +44,8 @@ pub struct Passage {
     /// The name of the key that let a passed-through request in.
     key: Option<String>,
     answered: Option<Answered>,
+    /// Its span; boxed, since most requests are not traced.
+    serving: Option<Box<Serving>>,
     /// The one whose turn it is.
     upstream: Option<SocketAddr>,
     /// Upstreams that could not be connected to.
@@ -54,8 +56,8 @@ pub struct Passage {
 
 impl Door {
     /// `header_size`: requests with larger heads are refused.
-    pub fn new(now: &Current, life: &Arc<Life>, metrics: &Arc<Metrics>, header_size: usize) -> Door {
-        Door { now: Arc::clone(now), life: Arc::clone(life), metrics: Arc::clone(metrics), header_size }
+    pub fn new(now: &Current, life: &Arc<Life>, observers: &Arc<Observers>, header_size: usize) -> Door {
+        Door { now: Arc::clone(now), life: Arc::clone(life), observers: Arc::clone(observers), header_size }
     }
 
     /// Finds the service for a request that is not for a video, and lets the client in to it.
@@ -81,7 +83,7 @@ impl Door {
             answered.took = passage.started.elapsed();
             // What failed on its way through is counted as passed through.
             if passage.service.is_none() {
-                self.metrics.refused(&answered);
+                self.observers.metrics.refused(&answered);
             }
             passage.answered = Some(answered);
         }
@@ -101,6 +103,7 @@ impl ProxyHttp for Door {
             key_headers: Vec::new(),
             key: None,
             answered: None,
+            serving: None,
             upstream: None,
             tried: Vec::new(),
             _permit: None,
@@ -114,6 +117,9 @@ impl ProxyHttp for Door {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> pingora::Result<bool> {
+        if let Some(traces) = &self.observers.traces {
+            passage.serving = traces.begin(&session.req_header().headers).map(Box::new);
+        }
         if self.life.is_leaving() {
             // A client that goes on elsewhere now does not meet a connection that is being closed later.
             session.set_keepalive(None);
@@ -122,7 +128,8 @@ impl ProxyHttp for Door {
             session.set_keepalive(None);
             return self.refuse(session, error, passage).await.map(|()| true);
         }
-        let why = match passage.snapshot.gateway.intercept(session).await? {
+        let span = passage.serving.as_ref().map(|serving| &serving.span);
+        let why = match passage.snapshot.gateway.intercept_within(session, span).await? {
             Outcome::Answered(answered) => {
                 passage.answered = Some(answered);
                 return Ok(true);
@@ -238,7 +245,8 @@ impl ProxyHttp for Door {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, passage: &mut Passage) -> FailToProxy {
         let has_begun = session.response_written().is_some();
-        failed(session, passage, e, "a passed-through request failed");
+        let what = if passage.service.is_some() { "a passed-through request failed" } else { "an answer broke off" };
+        failed(session, passage, e, what);
         let Some(kind) = meaning(e).filter(|_| !has_begun) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
@@ -273,12 +281,14 @@ impl ProxyHttp for Door {
         format!("{} {}", header.method, header.uri.path())
     }
 
-    async fn logging(&self, session: &mut Session, _e: Option<&Error>, passage: &mut Passage) {
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, passage: &mut Passage) {
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         if passage.service.is_some() {
-            self.metrics.passed_through(status);
+            self.observers.metrics.passed_through(status);
         }
-        if !passage.snapshot.logs_access {
+        let logs_access = passage.snapshot.logs_access;
+        let serving = passage.serving.as_ref();
+        if !logs_access && serving.is_none() {
             return;
         }
         let header = session.req_header();
@@ -289,12 +299,22 @@ impl ProxyHttp for Door {
             took: passage.started.elapsed(),
             sent: session.body_bytes_sent(),
             request_id: given_request_id(&header.headers),
-            trace_id: trace_id(&header.headers),
+            trace_id: match serving {
+                Some(serving) => Some(serving.trace().to_string().into()),
+                None => trace_id(&header.headers).map(Into::into),
+            },
             key: passage.key.as_deref(),
             client: passage.snapshot.gateway.client(session),
             answered: passage.answered.as_ref(),
         };
-        line.write();
+        if logs_access {
+            line.write();
+        }
+        if let (Some(traces), Some(serving)) = (&self.observers.traces, serving) {
+            let is_tls = session.as_downstream().digest().is_some_and(|digest| digest.ssl_digest.is_some());
+            let fault = e.map(|error| error.etype().as_str());
+            traces.end(serving, &Served { line: &line, version: header.version, is_tls, fault });
+        }
     }
 }
 

@@ -2,22 +2,28 @@
 
 use super::certificates::{Certificates, Shown};
 use crate::config::{Listen, Settings, TrustAnchors};
+use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::services::listening::Service;
 use pingora::tls::{CertificateDer, ClientCertVerifier, RootCertStore, WebPkiClientVerifier};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+/// What a connection keeps while it is idle. Heads and bodies are read into buffers of their own, so that the usual 64 KiB
+/// in front of those would only be memory; a usual answer leaves in one piece, its head included.
+const BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(0), write: Some(4096) };
+
 /// Adds the public listeners to a service.
 pub(super) fn add<A>(service: &mut Service<A>, listen: &[Listen], certificates: &Certificates) -> Result<(), String> {
     for (index, Listen { addr, tls }) in listen.iter().enumerate() {
-        let Some(shown) = certificates.of(index) else {
-            service.add_tcp(&addr.to_string());
-            continue;
-        };
-        let tls = tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
-        let settings = tls_settings(shown, tls).map_err(|error| format!("listen {addr}: tls: {error}"))?;
-        service.add_tls_with_settings(&addr.to_string(), None, settings);
+        let mut listener = ListenerConfig::tcp(addr.to_string()).l4_buffer(BUFFERS);
+        if let Some(shown) = certificates.of(index) {
+            let client_ca = tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+            let settings = tls_settings(shown, client_ca).map_err(|error| format!("listen {addr}: tls: {error}"))?;
+            listener = listener.tls(settings);
+        }
+        service.add_listener(listener);
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! What a config makes of the program. A request holds the one it began with until it ends.
 
-use super::metrics::Metrics;
 use super::passthrough::Services;
 use crate::config::Settings;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Observer};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 
@@ -18,18 +17,18 @@ pub(super) struct Snapshot {
 pub(super) type Current = Arc<ArcSwap<Snapshot>>;
 
 impl Snapshot {
-    pub fn new(settings: &Settings, metrics: &Metrics) -> Result<Snapshot, GatewayError> {
+    pub fn new(settings: &Settings, observer: &dyn Observer) -> Result<Snapshot, GatewayError> {
         Ok(Snapshot {
-            gateway: Gateway::observed(settings, metrics)?,
+            gateway: Gateway::observed(settings, observer)?,
             services: Services::new(&settings.passthrough),
             logs_access: settings.log.access,
         })
     }
 
     /// The snapshot of new settings, with what did not change taken over.
-    pub fn renewed(&self, settings: &Settings, metrics: &Metrics) -> Result<Snapshot, GatewayError> {
+    pub fn renewed(&self, settings: &Settings, observer: &dyn Observer) -> Result<Snapshot, GatewayError> {
         Ok(Snapshot {
-            gateway: self.gateway.renewed(settings, metrics)?,
+            gateway: self.gateway.renewed(settings, observer)?,
             services: self.services.renewed(&settings.passthrough),
             logs_access: settings.log.access,
         })

@@ -37,7 +37,19 @@ impl Client {
         limits: &Limits,
         deadline: Instant,
     ) -> Result<Reply, ApiError> {
-        let download = self.open(endpoint, outgoing, limits.retries, deadline).await?;
+        self.exchange_counted(endpoint, outgoing, limits, deadline, &mut 0).await
+    }
+
+    /// The same; `resent` says how often the call was sent again, also when there is no reply.
+    pub async fn exchange_counted(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        limits: &Limits,
+        deadline: Instant,
+        resent: &mut u32,
+    ) -> Result<Reply, ApiError> {
+        let download = self.open(endpoint, outgoing, limits.retries, deadline, resent).await?;
         self.whole(download, limits, deadline).await
     }
 
@@ -48,6 +60,7 @@ impl Client {
         outgoing: &Outgoing<'_>,
         retries: u32,
         deadline: Instant,
+        resent: &mut u32,
     ) -> Result<Download, ApiError> {
         let mut tried = 0;
         loop {
@@ -66,6 +79,7 @@ impl Client {
             }
             sleep(pause).await;
             tried += u32::from(is_counted);
+            *resent += 1;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whom we believe to be a provider: the system's trust anchors, and those of `ca_file` beside them.
 
+use crate::config::TrustAnchors;
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,6 +30,15 @@ pub enum TrustError {
 }
 
 impl Trust {
+    /// The system's anchors and those of `ca_file`; none for a server without TLS.
+    pub fn of(ca_file: Option<&TrustAnchors>, is_tls: bool) -> Result<Trust, TrustError> {
+        match ca_file {
+            Some(file) => Trust::system_and(&file.certificates),
+            None if is_tls => Trust::system(),
+            None => Ok(Trust::default()),
+        }
+    }
+
     /// The system's anchors; says so at start when there are none, rather than at each handshake.
     pub fn system() -> Result<Trust, TrustError> {
         match rustls_native_certs::load_native_certs() {

@@ -26,4 +26,5 @@ mod support;
 mod tls;
 mod tokens;
 mod tools;
+mod traces;
 mod verdicts;

@@ -232,35 +232,63 @@ fn the_public_listener_never_serves_metrics() {
     assert_eq!(send(proxy.admin_address(), "POST", "/metrics", &[]).status, 405);
 }
 
+/// A request that nobody made before; `number` says of what sort.
+fn random_request(number: usize) -> Vec<u8> {
+    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "DELETE", "PATCH", "BREW"];
+    let id = fastrand::u128(..);
+    let path = match number % 8 {
+        // The provider is asked for these.
+        0 => format!("/v1/videos/video_{id:032x}:p"),
+        1 => format!("/v1/videos/video_{id:032x}:{id:x}"),
+        2 => format!("/v1/videos/video_{id:032x}:p{id:x}"),
+        3 => format!("/v1/videos/a%00{id:x}:p"),
+        4 => format!("/v1/videos/{id:x}"),
+        5 => format!("/v1/videos/{id:x}:p/content"),
+        6 => format!("/garbage/{id:x}?q={id:x}"),
+        _ => format!("/v1/videos/%ZZ{id:x}:p"),
+    };
+    // Of each sort some.
+    let method = if number % 7 == 3 { METHODS[number / 7 % METHODS.len()] } else { "GET" };
+    let headers = format!("Host: {id:x}.test\r\nX-Request-Id: {id:x}\r\nUser-Agent: {id:x}\r\nX-Api-Key: {id:x}\r\n");
+    format!("{method} {path} HTTP/1.1\r\n{headers}\r\n").into_bytes()
+}
+
+/// Makes such requests over one connection.
+fn ask_at_random(public: SocketAddr, numbers: std::ops::Range<usize>) {
+    let mut client = Client::connect(public);
+    for number in numbers {
+        let request = random_request(number);
+        client.write(&request);
+        client.read(request.starts_with(b"HEAD"));
+    }
+}
+
 #[test]
-fn no_request_can_make_the_metrics_grow() {
+fn a_hundred_thousand_random_ids_make_the_metrics_no_longer() {
+    const FEW: usize = 800;
+    const MANY: usize = 100_000;
+    const CLIENTS: usize = 16;
     let upstream = Upstream::json(200, QUEUED);
     let proxy =
         Proxy::start(&format!("admin: 127.0.0.1:0\nlog: {{access: false}}\nproviders:\n{}", entry("p", &upstream)));
     let (public, admin) = (proxy.address(), proxy.admin_address());
-    let path = |number: usize| match number % 5 {
-        0 => format!("/v1/videos/video_{number}:p"),
-        1 => format!("/v1/videos/video_{number}:p{number}"),
-        2 => format!("/garbage/{number}?q={number}"),
-        3 => format!("/v1/videos/a%00{number}:p"),
-        _ => format!("/v1/videos/{number}"),
-    };
-    let ask = |numbers: std::ops::Range<usize>| {
-        let mut client = Client::connect(public);
-        for number in numbers {
-            let request_id = format!("id-{number}");
-            client.request("GET", &path(number), &[("x-request-id", &request_id), ("user-agent", &request_id)], b"");
-        }
-    };
-    ask(0..50);
+    let counted = || Scrape::of(admin).sum("vidgate_requests_total", &[]);
+    ask_at_random(public, 0..FEW);
+    wait_until("the first requests are counted", || counted() == FEW as f64);
     let few = Scrape::of(admin);
     thread::scope(|scope| {
-        for part in 0..4 {
-            scope.spawn(move || ask(50 + part * 2_500..50 + (part + 1) * 2_500));
+        for client in 0..CLIENTS {
+            let share = MANY / CLIENTS;
+            scope.spawn(move || ask_at_random(public, client * share..(client + 1) * share));
         }
     });
-    wait_until("all requests are counted", || Scrape::of(admin).sum("vidgate_requests_total", &[]) == 10_050.0);
+    wait_until("all requests are counted", || counted() == (FEW + MANY) as f64);
     let many = Scrape::of(admin);
     assert_eq!(many.series(), few.series());
     assert!(many.0.len() < 150, "{} series", many.0.len());
+    // What is counted is what was asked: many ids came to the provider, each once.
+    let asked = upstream.requests().len();
+    assert!(asked > MANY / 10, "{asked}");
+    assert_eq!(many.sum("vidgate_upstream_exchanges_total", &[]), asked as f64);
+    assert_eq!(many.sum("vidgate_jobs_remembered", &[]), asked as f64);
 }

@@ -215,8 +215,19 @@ fn token_server() -> Upstream {
 
 const RAW: [(&str, &str); 2] = [("x-bf-send-back-raw-request", "true"), ("x-bf-send-back-raw-response", "true")];
 
-/// Settings that show as much as they can be made to show.
-const LOUD: &str = "allow_raw: true\nadmin: 127.0.0.1:0\nlog: {level: trace}\n";
+/// Settings that show as much as they can be made to show: spans of every request, too.
+fn loud(collector: &Upstream) -> String {
+    let collector = collector.address();
+    format!(
+        "allow_raw: true\nadmin: 127.0.0.1:0\nlog: {{level: trace}}\n\
+         traces: {{endpoint: \"http://{collector}\", headers: {{X-Key: SECRET-MARK-key-collector}}, sample: 1}}\n"
+    )
+}
+
+/// A collector that says whatever it was told, and that it failed.
+fn collector() -> Upstream {
+    Upstream::start(|request, stream| reply(stream, 500, "text/plain", &echo_of(request)))
+}
 
 fn client_keys() -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, b"SECRET-MARK-client");
@@ -224,7 +235,7 @@ fn client_keys() -> String {
     format!("client_auth:\n  keys:\n    - {{name: web, sha256: \"{hash}\"}}\n")
 }
 
-fn finish(seen: &mut Seen, proxy: &Proxy) {
+fn finish(seen: &mut Seen, proxy: &Proxy, collector: &Upstream) {
     for path in ["/status", "/metrics"] {
         let response = get(proxy.admin_address(), path);
         assert_eq!(response.status, 200, "{path}");
@@ -233,6 +244,13 @@ fn finish(seen: &mut Seen, proxy: &Proxy) {
     // The log is written by another process: its last line must be there.
     send(proxy.address(), "GET", "/the-end", &[]);
     wait_until("the last request is logged", || proxy.log().contains("/the-end"));
+    let spans = || -> String {
+        collector.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect()
+    };
+    wait_until("the last request is exported", || spans().contains("/the-end"));
+    assert!(collector.requests()[0].header("x-key").is_some_and(|key| key.contains(MARK)));
+    seen.0.push(("the spans".to_owned(), spans()));
+    wait_until("it is said that the collector fails", || proxy.log().contains("the collector takes no spans"));
     seen.0.push(("the log".to_owned(), proxy.log()));
 }
 
@@ -241,7 +259,9 @@ fn no_outcome_of_any_kind_shows_a_secret() {
     let providers = Providers::instant();
     for key in ["SECRET-MARK-key-good", "SECRET-MARK-key-wrong"] {
         let more = "headers: {X-Team: SECRET-MARK-key-header}, timeout: 300ms, retries: 0";
-        let config = format!("{LOUD}{}{}", client_keys(), providers.config(more).replace("test-key-123", key));
+        let collector = collector();
+        let config =
+            format!("{}{}{}", loud(&collector), client_keys(), providers.config(more).replace("test-key-123", key));
         let proxy = Proxy::start(&config);
         let mut seen = Seen::default();
         let answers = thread::scope(|scope| {
@@ -260,7 +280,7 @@ fn no_outcome_of_any_kind_shows_a_secret() {
             threads.into_iter().flat_map(|thread| thread.join().unwrap().0).collect::<Vec<_>>()
         });
         seen.0.extend(answers);
-        finish(&mut seen, &proxy);
+        finish(&mut seen, &proxy, &collector);
         seen.command(&["check"], &config);
         for kind in KINDS {
             seen.command(&["explain", &format!("{}:{}", kind.examples[0], kind.name)], &config);
@@ -273,7 +293,8 @@ fn no_outcome_of_any_kind_shows_a_secret() {
 fn a_provider_that_repeats_our_secrets_to_us_repeats_them_to_nobody_else() {
     let parrot = parrot();
     let base = parrot.address();
-    let mut config = format!("{LOUD}providers:\n");
+    let collector = collector();
+    let mut config = format!("{}providers:\n", loud(&collector));
     for (name, kind, credentials) in [
         ("own", "openai", "{api_key: SECRET-MARK-key-1}"),
         ("two", "openai", "[{api_key: SECRET-MARK-key-1}, {api_key: SECRET-MARK-key-2}]"),
@@ -305,7 +326,7 @@ fn a_provider_that_repeats_our_secrets_to_us_repeats_them_to_nobody_else() {
         }
     }
     assert!(parrot.requests().iter().any(|request| echo_of(request).contains("SECRET-MARK-key-2")));
-    finish(&mut seen, &proxy);
+    finish(&mut seen, &proxy, &collector);
     // The words themselves do come out, the log's included.
     assert!(seen.0.iter().any(|(what, text)| what == "/v1/videos/video_failed:own" && text.contains("You sent")));
     assert!(proxy.log().contains("an unknown state") && proxy.log().contains("***"), "{}", proxy.log());
@@ -317,7 +338,8 @@ fn a_service_account_shows_neither_its_key_nor_what_is_made_with_it() {
     let (parrot, tokens) = (parrot(), token_server());
     let mut files = Files(Vec::new());
     let good = service_account(tokens.address());
-    let mut config = format!("{LOUD}providers:\n");
+    let collector = collector();
+    let mut config = format!("{}providers:\n", loud(&collector));
     let job = "projects/sandbox-project/locations/us-central1/publishers/google/models/veo/operations/a00";
     let names = ["good", "refused", "html"];
     for (name, path) in names.iter().zip(["/token", "/refuse", "/html"]) {
@@ -344,7 +366,7 @@ fn a_service_account_shows_neither_its_key_nor_what_is_made_with_it() {
         seen.answer(name, &response);
     }
     assert!(parrot.requests().iter().any(|request| echo_of(request).contains("SECRET-MARK-token")));
-    finish(&mut seen, &proxy);
+    finish(&mut seen, &proxy, &collector);
     seen.command(&["check"], &config);
     for name in ["good", "refused", "gone"] {
         seen.command(&["explain", &format!("{job}:{name}")], &config);
@@ -366,11 +388,13 @@ fn what_does_not_come_about_shows_no_secret() {
     let more = format!(
         "credentials: {{api_key: SECRET-MARK-key}}, headers: {{X-Team: SECRET-MARK-key-header}}, ca_file: {ca}, retries: 1"
     );
+    let collector = collector();
     let config = format!(
-        "{LOUD}{}providers:\n  notls: {{kind: openai, base_url: \"https://{}/v1\", {more}}}\n  \
+        "{}{}providers:\n  notls: {{kind: openai, base_url: \"https://{}/v1\", {more}}}\n  \
          gone: {{kind: openai, base_url: \"https://{gone}/v1\", {more}}}\n  \
          nameless: {{kind: openai, base_url: \"https://{UNRESOLVABLE}/v1\", {more}}}\n  \
          mine: {{kind: openai, base_url: \"https://{gone}/v1\", credentials: forward, ca_file: {ca}}}\n",
+        loud(&collector),
         client_keys(),
         plain.address()
     );
@@ -383,7 +407,14 @@ fn what_does_not_come_about_shows_no_secret() {
             proxy.address(),
             "GET",
             &path,
-            &[vk, ("Authorization", "Bearer SECRET-MARK-forwarded"), ("Cookie", "SECRET-MARK-cookie")],
+            &[
+                vk,
+                ("Authorization", "Bearer SECRET-MARK-forwarded"),
+                ("Cookie", "SECRET-MARK-cookie"),
+                ("User-Agent", "SECRET-MARK-agent"),
+                ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+                ("tracestate", "v=SECRET-MARK-state"),
+            ],
         );
         assert_eq!(response.code(), "upstream_unreachable", "{name}: {}", response.text());
         seen.answer(name, &response);
@@ -415,14 +446,16 @@ fn what_does_not_come_about_shows_no_secret() {
         client.write(format!("{line}{tail}Connection: close\r\n\r\n").as_bytes());
         seen.0.push((line.replace(MARK, "mark"), String::from_utf8_lossy(&client.read_to_end()).into_owned()));
     }
-    finish(&mut seen, &proxy);
+    finish(&mut seen, &proxy, &collector);
     seen.assert_without(&[MARK]);
 }
 
 #[test]
 fn a_config_that_is_wrong_shows_no_secret() {
     let config = "public_url: https://user:SECRET-MARK-x@videos.test\nclient_auth:\n  keys:\n    - {name: web, sha256: SECRET-MARK-x}\n\
-                  passthrough: {upstreams: [\"http://user:SECRET-MARK-x@127.0.0.1:1\"]}\nproviders:\n  \
+                  passthrough: {upstreams: [\"http://user:SECRET-MARK-x@127.0.0.1:1\"]}\n\
+                  traces: {endpoint: \"http://user:SECRET-MARK-x@h\", headers: {X-A: \"SECRET-MARK\\nx\", Host: SECRET-MARK-x}}\n\
+                  providers:\n  \
                   openai: {credentials: SECRET-MARK-x}\n  \
                   azure: {base_url: \"https://user:SECRET-MARK-x@h/v1?key=SECRET-MARK-y\", credentials: {api_key: \"SECRET-MARK x\"}}\n  \
                   gemini: {credentials: [SECRET-MARK-x]}\n  \

@@ -391,6 +391,31 @@ fn versions(server: &Server) -> Vec<http::Version> {
     server.requests().iter().map(|request| request.version).collect()
 }
 
+// ---- a collector ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_collector_is_reached_over_tls_where_its_authority_is_trusted() {
+    let ca = Authority::new("Ours");
+    for alpn in [H1, &["h2", "http/1.1"]] {
+        let server = Server::start(&ca.certify(&["localhost"]), alpn);
+        let stranger = Authority::new("A stranger");
+        for (trusted, is_reached) in [(&stranger, false), (&ca, true)] {
+            let (url, file) = (server.url(), trusted.file.display());
+            let config = format!("traces: {{endpoint: \"{url}\", ca_file: {file}, sample: 1}}\n");
+            let proxy = Proxy::start(&format!("{config}passthrough: {{upstreams: [\"http://127.0.0.1:1\"]}}\n"));
+            get(proxy.address(), "/v1/videos/no_such_id");
+            match is_reached {
+                true => wait_until("the span arrives", || !server.requests().is_empty()),
+                false => wait_until("it is said", || proxy.log().contains("the collector takes no spans")),
+            }
+            assert_eq!(server.requests().is_empty(), !is_reached, "{}", proxy.log());
+        }
+        let request = &server.requests()[0];
+        assert!(request.path.ends_with("/v1/traces") && request.method == "POST", "{request:?}");
+        assert!(String::from_utf8_lossy(&request.body).contains("\"http.route\""), "{request:?}");
+    }
+}
+
 // ---- trust ---------------------------------------------------------------------------------------------------------
 
 #[test]

@@ -199,7 +199,7 @@ fn a_video_inside_the_answer_is_handed_on_as_it_is() {
     each(&proxy, "08", |kind, job, video| {
         let item = video["videos"][0].as_object().unwrap();
         assert_eq!(item["content_type"], "video/mp4", "{job}");
-        if !["gemini", "vertex", "replicate", "runware"].contains(&kind.name) {
+        if !["gemini", "vertex", "replicate", "runware", "fal"].contains(&kind.name) {
             assert_eq!(item["type"], "url", "{job}");
             return;
         }

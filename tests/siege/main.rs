@@ -5,6 +5,8 @@
 #[allow(dead_code, unused_imports, reason = "shared with the other tests, which use more of it")]
 mod support;
 
+mod downloads;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

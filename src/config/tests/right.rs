@@ -46,6 +46,7 @@ fn what_is_not_written_has_the_documented_default() {
     );
     assert_eq!((settings.drain, settings.shutdown_timeout, settings.reload), (seconds(5), seconds(30), Reload::Signal));
     assert_eq!(settings.log, Log { level: "info".into(), format: LogFormat::Json, access: true });
+    assert_eq!(settings.traces, None);
     let cache = PollCache { max_bytes: 256 << 20, max_entry: 1 << 20, keep: seconds(600) };
     assert_eq!(settings.poll_cache, cache);
     assert_eq!((settings.passthrough.len(), settings.client_auth), (0, ClientAuth::Anyone));
@@ -109,6 +110,31 @@ providers:
     let p = &settings.providers[0];
     assert!(matches!(p.credentials, Credentials::None), "a server of one's own needs no key");
     assert_eq!(p.base_url.as_ref().map(ToString::to_string).as_deref(), Some("http://localhost:30000/v1"));
+}
+
+#[test]
+fn traces_go_to_a_collector_with_its_headers() {
+    let traces = |yaml: &str| settings(&format!("{yaml}\npassthrough: {{upstreams: http://a}}")).traces.unwrap();
+    let bare = traces("traces: {endpoint: 'http://collector:4318/'}");
+    assert_eq!(bare.endpoint.to_string(), "http://collector:4318");
+    assert_eq!((bare.sample, bare.service_name.as_str(), bare.headers.len()), (0.1, "vidgate", 0));
+    let all = traces(
+        "
+traces:
+  endpoint: http://collector/otlp
+  allow_insecure: true
+  headers: {Authorization: 'Basic ${OPENAI_API_KEY}'}
+  ca_file: /tls/two.pem
+  sample: 0
+  service_name: videos-eu
+",
+    );
+    assert_eq!(all.endpoint.to_string(), "http://collector/otlp");
+    let headers: Vec<_> = all.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(headers, [("authorization", "Basic sk-from-env")]);
+    assert_eq!((all.sample, all.service_name.as_str()), (0.0, "videos-eu"));
+    assert_eq!(all.ca_file.map(|anchors| anchors.certificates.len()), Some(2));
+    assert_eq!(traces("traces: {endpoint: 'http://[::1]:4318', headers: {X-Key: k}, sample: 1}").sample, 1.0);
 }
 
 #[test]

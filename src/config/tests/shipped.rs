@@ -16,6 +16,7 @@ client_rate: {}
 passthrough: {match: {}, upstreams: http://a, health_check: {path: /h}}
 client_auth: {keys: [{name: a, sha256: x}]}
 log: {}
+traces: {endpoint: http://a, headers: {}}
 poll_cache: {}
 providers:
   azure: {credentials: {entra: {}}, breaker: {}, poll: {}, content: {}, headers: {}}

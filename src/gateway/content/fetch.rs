@@ -2,16 +2,18 @@
 
 use super::guard::{Guard, Target, refusal};
 use super::storage;
+use crate::gateway::Called;
 use crate::gateway::entry::Entry;
 use crate::gateway::poll::Polling;
 use crate::gateway::redact::Redactor;
+use crate::gateway::trace::Span;
 use crate::providers::{Job, retry_after, said};
-use crate::upstream::{Download, Endpoint, Header, Limits, Outgoing, Proof};
+use crate::upstream::{Download, Endpoint, Limits, Outgoing, Proof};
 use crate::video::{ApiError, ErrorKind, Said};
 use http::header::{HOST, LOCATION, RANGE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use url::Url;
 
@@ -31,8 +33,10 @@ pub(super) struct Fetch {
     pub job: String,
     /// The credential that knows the job; `None` for an API without credentials.
     pub proof: Option<Proof>,
-    /// What goes to the API besides: the request's id and its trace.
-    pub more: Vec<Header>,
+    /// The id of the request, which the API is told.
+    pub request_id: Option<HeaderValue>,
+    /// The trace that the request belongs to.
+    pub trace: Option<Span>,
     pub redactor: Redactor,
 }
 
@@ -84,8 +88,7 @@ impl Fetch {
     /// What an answer means that is neither the file nor a reason to ask for a new link.
     pub async fn failure(&self, download: Download) -> ApiError {
         let status = download.status.as_u16();
-        let now =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |at| at.as_secs() as i64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |at| at.as_secs() as i64);
         let wait = retry_after(&download.headers, now);
         let kind = match status {
             429 => ErrorKind::RateLimited,
@@ -100,8 +103,13 @@ impl Fetch {
     }
 
     /// What an answer means by which a link is gone, once a fresh poll gave no better one.
-    pub async fn gone(&self, download: Download, is_guarded: bool) -> ApiError {
-        let is_refusal = is_guarded && download.status == StatusCode::UNAUTHORIZED;
+    pub async fn gone(&self, download: Download, place: &Place) -> ApiError {
+        // An API says 403 of files that it has no more, a storage of those that the credential may not read.
+        let is_refusal = match download.status {
+            StatusCode::UNAUTHORIZED => place.is_guarded,
+            StatusCode::FORBIDDEN => storage::is_object(&place.address),
+            _ => false,
+        };
         let kind = if is_refusal { ErrorKind::UpstreamAuthFailed } else { ErrorKind::VideoExpired };
         let said = self.words(download).await;
         let mut error = ApiError::said(kind, said);
@@ -154,11 +162,13 @@ impl Fetch {
     async fn ask(&self, hop: &Hop, want: &Want) -> Result<Download, ApiError> {
         let Target { address, path, reach, is_own, s3_region, .. } = &hop.target;
         let endpoint = self.entry.download_endpoint(address, *reach)?;
+        let span = self.trace.as_ref().map(Span::child);
         let mut headers = vec![(HOST, endpoint.host_header().clone())];
         match is_own {
             true => {
                 headers.extend(self.entry.file_headers());
-                headers.extend(self.more.iter().cloned());
+                headers.extend(self.request_id.clone().map(|id| (HeaderName::from_static("x-request-id"), id)));
+                headers.extend(span.iter().flat_map(Span::headers));
             }
             false => headers.extend(Entry::foreign_headers()),
         }
@@ -169,13 +179,28 @@ impl Fetch {
             (Some(proof), None) => proof.add_to(&mut outgoing, &self.job()?)?,
             (None, _) => {}
         }
-        let deadline = Instant::now() + self.entry.content.idle_timeout;
-        self.polling.client.open(&endpoint, &outgoing, self.entry.limits.retries, deadline).await.map_err(
-            |mut error| {
-                self.redactor.error(&mut error);
-                error
-            },
-        )
+        let (began, mut resent) = (Instant::now(), 0);
+        let (deadline, retries) = (began + self.entry.content.idle_timeout, self.entry.limits.retries);
+        let opened = self.polling.client.open(&endpoint, &outgoing, retries, deadline, &mut resent).await;
+        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
+            let took = began.elapsed();
+            self.entry.watch.called(&Called {
+                span: &span,
+                parent: parent.id,
+                method: &want.method,
+                address: endpoint.address(),
+                path,
+                status: opened.as_ref().ok().map(|download| download.status.as_u16()),
+                error: opened.as_ref().err().map(|error| error.kind),
+                resent,
+                began: SystemTime::now() - took,
+                took,
+            });
+        }
+        opened.map_err(|mut error| {
+            self.redactor.error(&mut error);
+            error
+        })
     }
 }
 

@@ -86,6 +86,7 @@ impl Gateway {
         let identity = authorization.map_or(&b""[..], HeaderValue::as_bytes);
         let key = self.polling.key(&entry.memory, identity, job.as_str());
         let range = if is_head { None } else { ByteRange::asked(caller.headers) };
+        self.count_late(caller, answered.key.as_deref())?;
         Visit { gateway: self, entry, job, caller, asked, authorization, key, is_head, range }.serve(answered).await
     }
 }
@@ -110,7 +111,7 @@ impl Visit<'_> {
                 Found::Served(served) => return Ok(served),
                 Found::Gone(download) if is_fresh => {
                     let fetch = self.fetch(&told, &place).await?;
-                    return Err(fetch.gone(download, place.is_guarded).await);
+                    return Err(fetch.gone(download, &place).await);
                 }
                 Found::Gone(download) => {
                     self.forget_token(&told, &download, &place).await;
@@ -196,14 +197,11 @@ impl Visit<'_> {
                 }
             }
         }
-        let mut more = Vec::with_capacity(3);
-        if let Ok(id) = HeaderValue::from_str(&self.caller.request_id) {
-            more.push((HeaderName::from_static("x-request-id"), id));
-        }
-        more.extend(self.caller.trace().iter().flat_map(|trace| trace.onward()));
+        let request_id = HeaderValue::from_str(&self.caller.request_id).ok();
+        let trace = self.caller.trace();
         let (entry, polling) = (Arc::clone(self.entry), Arc::clone(&self.gateway.polling));
         let job = self.job.as_str().to_owned();
-        Ok(Fetch { entry, polling, own, job, proof, more, redactor })
+        Ok(Fetch { entry, polling, own, job, proof, request_id, trace, redactor })
     }
 
     /// The credential that the job is known to.
@@ -266,10 +264,14 @@ impl Visit<'_> {
                 download.discard().await;
                 return Ok(Found::Served(Served::Answer(answer)));
             }
+            if self.is_head {
+                download.discard().await;
+                return Ok(Found::Served(self.sending(told, &opening, headers, None, None)));
+            }
             let resume = resume(&opening, &download.headers, fetch, place);
             let idle_timeout = self.entry.content.idle_timeout;
             let source = Source::Network { download, idle_timeout };
-            return Ok(Found::Served(self.sending(told, &opening, headers, source, resume)));
+            return Ok(Found::Served(self.sending(told, &opening, headers, Some(source), resume)));
         }
     }
 
@@ -329,7 +331,10 @@ impl Visit<'_> {
         if let Some(answer) = self.without_bytes(&opening, &headers, answered) {
             return Ok(Served::Answer(answer));
         }
-        let source = Source::Inline(inline.map_or_else(|| held(told), Ok)?);
+        let source = match self.is_head {
+            true => None,
+            false => Some(Source::Inline(inline.map_or_else(|| held(told), Ok)?)),
+        };
         Ok(self.sending(told, &opening, headers, source, None))
     }
 
@@ -361,13 +366,13 @@ impl Visit<'_> {
         told: &Told,
         opening: &Opening,
         mut headers: Vec<(HeaderName, HeaderValue)>,
-        source: Source,
+        source: Option<Source>,
         resume: Option<Box<Resume>>,
     ) -> Served {
         let skip = if let Opening::Part { skip, .. } = opening { *skip } else { 0 };
         headers.extend(Answer::headers_of_bytes(&self.caller.request_id, told.how));
         let length = opening.length();
-        let flow = (!self.is_head).then(|| Flow::new(source, skip, length));
+        let flow = source.map(|source| Flow::new(source, skip, length));
         Served::File(Box::new(Sending { status: opening.status(), headers, length, flow, resume }))
     }
 }

@@ -53,6 +53,9 @@ impl Sending {
     pub async fn write(mut self, session: &mut Session) -> pingora::Result<Sent> {
         let (mut bytes, mut breaks) = (0, 0);
         let header = self.header(session.req_header().version)?;
+        if self.length.is_none() && session.req_header().version < Version::HTTP_11 {
+            session.set_keepalive(None);
+        }
         session.as_downstream_mut().set_write_timeout(Some(CLIENT_PATIENCE));
         let flow = self.flow.take();
         session.write_response_header(Box::new(header), flow.is_none()).await?;
@@ -80,6 +83,7 @@ impl Sending {
         }
         flow.finish().await;
         session.write_response_body(None, true).await?;
+        session.as_downstream_mut().set_write_timeout(None);
         Ok(Sent { bytes, broken: None })
     }
 

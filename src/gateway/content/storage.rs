@@ -12,6 +12,11 @@ const GOOGLE: &str = "storage.googleapis.com";
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Whether an address names an object in a storage.
+pub(super) fn is_object(address: &str) -> bool {
+    address.starts_with("gs://") || address.starts_with("s3://")
+}
+
 /// Where an object of this job is fetched; `None` for an address that is no object's.
 pub(super) fn target(address: &str, job: &Job<'_>, guard: &Guard<'_>) -> Result<Option<Target>, ApiError> {
     let (scheme, name) = address.split_once("://").unwrap_or_default();

@@ -103,7 +103,7 @@ pub(super) async fn hear<'a>(
     wanted: Wanted,
     found_in: impl Fn(&Reply) -> Option<usize>,
 ) -> Result<Heard, ApiError> {
-    let download = client.open(endpoint, outgoing, limits.retries, deadline).await?;
+    let download = client.open(endpoint, outgoing, limits.retries, deadline, &mut 0).await?;
     if !download.status.is_success() || download.headers.contains_key(CONTENT_ENCODING) {
         let reply = client.whole(download, limits, deadline).await?;
         return Ok(Heard { reply, inline: None, is_whole: true });
@@ -120,7 +120,7 @@ pub(super) async fn hear<'a>(
     let reply = scan.into_reply().await;
     let Some(number) = found_in(&reply) else { return Ok(Heard { reply, inline: None, is_whole }) };
     // What tells that this string is the video came behind it.
-    let download = client.open(endpoint, outgoing, limits.retries, deadline).await?;
+    let download = client.open(endpoint, outgoing, limits.retries, deadline, &mut 0).await?;
     let mut again = Scan::new(download, limits.max_body, wanted.idle_timeout);
     while again.to_next_long().await? {
         if again.elider.number() == number {

@@ -2,13 +2,14 @@
 
 use super::{Record, SHORT_WAIT};
 use crate::config::BaseAddress;
+use crate::gateway::Called;
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::holds::Holder;
 use crate::gateway::inline::{self, Heard, Inline, Wanted};
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::VideoText;
-use crate::gateway::trace::Trace;
+use crate::gateway::trace::Span;
 use crate::providers::{Job, Reply, Step};
 use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing, Proof, Reach};
 use crate::video::{ApiError, ErrorKind, Media, Source, Video};
@@ -17,7 +18,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Everything that a poll needs, owned, so that it can outlive the client who caused it.
@@ -30,8 +31,8 @@ pub(in crate::gateway) struct Poll {
     /// Who is held when the provider says wait, where that is the client.
     pub client: Option<Holder>,
     pub request_id: String,
-    /// That of the client who caused it; who waits with it gets no span.
-    pub trace: Option<Trace>,
+    /// The span of the request that caused it; the trace of who waits with it says nothing of the calls.
+    pub trace: Option<Span>,
     pub deadline: Instant,
     /// Raw request and raw response are wanted and allowed.
     pub wants_raw: (bool, bool),
@@ -240,11 +241,13 @@ impl Poll {
         let (started, mut retries) = (Instant::now(), entry.limits.retries);
         loop {
             let path = format!("{}{}", own.path, call.path);
-            let mut outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers());
+            let span = self.trace.as_ref().map(Span::child);
+            let mut outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(span.as_ref()));
             if let Some(proof) = &worker.proof {
                 proof.add_to(&mut outgoing, job)?;
             }
-            let Heard { reply, inline, is_whole } = self.heard(client, &endpoint, &outgoing, &replies, job).await?;
+            let heard = self.call(client, &endpoint, &outgoing, &replies, job, span.as_ref()).await?;
+            let Heard { reply, inline, is_whole } = heard;
             let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
             let next = match entry.row.translate(job, &replies) {
@@ -279,6 +282,36 @@ impl Poll {
         }
     }
 
+    /// Makes one call, and tells of it where its trace is kept.
+    async fn call(
+        &self,
+        client: &Client,
+        endpoint: &Arc<Endpoint>,
+        outgoing: &Outgoing<'_>,
+        before: &[Reply],
+        job: &Job<'_>,
+        span: Option<&Span>,
+    ) -> Result<Heard, ApiError> {
+        let (started, mut resent) = (Instant::now(), 0);
+        let result = self.heard(client, endpoint, outgoing, before, job, &mut resent).await;
+        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
+            let took = started.elapsed();
+            self.entry.watch.called(&Called {
+                span,
+                parent: parent.id,
+                method: &outgoing.method,
+                address: endpoint.address(),
+                path: outgoing.path,
+                status: result.as_ref().ok().map(|heard| heard.reply.status.as_u16()),
+                error: result.as_ref().err().map(|error| error.kind),
+                resent,
+                began: SystemTime::now() - took,
+                took,
+            });
+        }
+        result
+    }
+
     /// The answer to one call: whole, or read only as far as it takes to find the bytes of a video.
     async fn heard(
         &self,
@@ -287,10 +320,11 @@ impl Poll {
         outgoing: &Outgoing<'_>,
         before: &[Reply],
         job: &Job<'_>,
+        resent: &mut u32,
     ) -> Result<Heard, ApiError> {
         let entry = &self.entry;
         let Some(wanted) = self.wanted else {
-            let reply = client.exchange(endpoint, outgoing, &entry.limits, self.deadline).await?;
+            let reply = client.exchange_counted(endpoint, outgoing, &entry.limits, self.deadline, resent).await?;
             return Ok(Heard { reply, inline: None, is_whole: true });
         };
         let endpoint = entry.download_endpoint(endpoint.address(), Reach::Anywhere)?;
@@ -304,12 +338,12 @@ impl Poll {
         inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in).await
     }
 
-    fn more_headers(&self) -> Vec<Header> {
+    fn more_headers(&self, span: Option<&Span>) -> Vec<Header> {
         let mut headers = Vec::with_capacity(3);
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.push((HeaderName::from_static("x-request-id"), id));
         }
-        headers.extend(self.trace.iter().flat_map(Trace::onward));
+        headers.extend(span.into_iter().flat_map(Span::headers));
         headers
     }
 

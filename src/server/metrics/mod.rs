@@ -48,6 +48,7 @@ struct Families {
     refusals: Family<Reason, Counter>,
     passthrough: Family<Status, Counter>,
     reloads: Family<Outcome, Counter>,
+    spans_dropped: Counter,
 }
 
 /// What is read when it is asked for.
@@ -109,6 +110,11 @@ impl Metrics {
         self.families.reloads.get_or_create(&Outcome { result }).inc();
     }
 
+    /// The counter of spans that never arrive.
+    pub fn spans_dropped(&self) -> Counter {
+        self.families.spans_dropped.clone()
+    }
+
     /// The answer to a scrape.
     pub fn text(&self, gateway: &Gateway, vitals: &Vitals, format: Format) -> String {
         let _one_at_a_time = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,6 +142,8 @@ impl Families {
         to.register("vidgate_client_key_refusals", "Requests without a good client key", self.refusals.clone());
         to.register("vidgate_passthrough_requests", "Requests that were passed through", self.passthrough.clone());
         to.register("vidgate_reloads", "Readings of changed settings", self.reloads.clone());
+        let help = "Spans that were dropped since the collector did not take them";
+        to.register("vidgate_spans_dropped", help, self.spans_dropped.clone());
         // A rate needs a first value, so what can be listed starts at 0.
         for kind in [ErrorKind::InvalidApiKey, ErrorKind::ProviderNotAllowed, ErrorKind::ClientRateLimited] {
             self.refusals.get_or_create_owned(&Reason { reason: kind.code() });

@@ -25,6 +25,7 @@ pub(super) fn ignored(begun: &Settings, new: &Settings) -> Vec<&'static str> {
         ("drain", begun.drain == new.drain),
         ("shutdown_timeout", begun.shutdown_timeout == new.shutdown_timeout),
         ("log.format", begun.log.format == new.log.format),
+        ("traces", begun.traces == new.traces),
         ("poll_cache", begun.poll_cache == new.poll_cache),
     ];
     table.iter().filter(|(_, is_same)| !is_same).map(|(name, _)| *name).collect()
@@ -64,6 +65,7 @@ mod tests {
             ("listen: 127.0.0.1:8081\nadmin: null", &["listen", "admin"]),
             ("limits: {connections: 7}", &["limits"]),
             ("threads: 3\ndrain: 1s\nshutdown_timeout: 1s", &["threads", "drain", "shutdown_timeout"]),
+            ("traces: {endpoint: http://a}", &["traces"]),
             ("log: {format: text, level: debug, access: false}\npoll_cache: {keep: 1m}", &["log.format", "poll_cache"]),
         ];
         for (text, want) in table {

@@ -6,8 +6,8 @@ mod watch;
 use super::certificates::Certificates;
 use super::life::Life;
 use super::logs;
-use super::metrics::Metrics;
 use super::snapshot::{Current, Snapshot};
+use super::traces::Observers;
 use crate::config::{Reload, Settings};
 use crate::gateway::GatewayError;
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ pub(super) struct Keeper {
     now: Current,
     certificates: Certificates,
     life: Arc<Life>,
-    metrics: Arc<Metrics>,
+    observers: Arc<Observers>,
     desk: Arc<Desk>,
     queue: Mutex<Option<mpsc::Receiver<oneshot::Sender<Outcome>>>>,
 }
@@ -109,21 +109,21 @@ impl Keeper {
         now: &Current,
         certificates: Certificates,
         life: &Arc<Life>,
-        metrics: &Arc<Metrics>,
+        observers: &Arc<Observers>,
     ) -> (Keeper, Arc<Desk>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let facts = Facts { generation: 1, loaded_at: self::now(), reloads: 0, failed_reloads: 0, last_error: None };
         let desk = Arc::new(Desk { facts: Mutex::new(facts), queue: sender });
         let (now, life, queue) = (Arc::clone(now), Arc::clone(life), Mutex::new(Some(receiver)));
-        let metrics = Arc::clone(metrics);
-        (Keeper { begun, file, now, certificates, life, metrics, desk: Arc::clone(&desk), queue }, desk)
+        let observers = Arc::clone(observers);
+        (Keeper { begun, file, now, certificates, life, observers, desk: Arc::clone(&desk), queue }, desk)
     }
 
     /// Reads the file and takes it over, or says in the log why not.
     async fn reload(&self, watch: &mut Watch, cause: &str) -> Outcome {
         watch.look_at_files();
         let result = self.try_reload(watch).await;
-        self.metrics.reloaded(result.is_ok());
+        self.observers.metrics.reloaded(result.is_ok());
         let generation = self.desk.note(&result);
         match &result {
             Ok(()) => tracing::info!(cause, generation, "the config was reloaded"),
@@ -144,7 +144,7 @@ impl Keeper {
         differences::check(&self.begun, &settings).map_err(|fault| vec![fault])?;
         let old = self.now.load_full();
         let mut faults = Vec::new();
-        let next = old.renewed(&settings, &self.metrics).map_err(|error| faults.push(Fault::from(&error)));
+        let next = old.renewed(&settings, &*self.observers).map_err(|error| faults.push(Fault::from(&error)));
         let certificates = self.certificates.read_again(&settings.listen).map_err(|why| {
             faults.extend(why.into_iter().map(|message| Fault { path: "listen".into(), message }));
         });

@@ -7,7 +7,7 @@ static SAMPLE: &[u8] = include_bytes!("../../../src/sandbox/media/video.mp4");
 
 fn start(pace: Pace) -> (Providers, Proxy) {
     let providers = Providers::start(pace);
-    let proxy = Proxy::start(&providers.config(""));
+    let proxy = Proxy::start(&providers.config_for_content());
     (providers, proxy)
 }
 

@@ -64,6 +64,20 @@ fn a_source_that_does_not_say_how_long_it_is_is_passed_on_in_chunks() {
 }
 
 #[test]
+fn a_client_of_http_1_0_gets_the_end_of_the_connection_for_the_end_of_the_body() {
+    let source = Upstream::start(|_, stream| {
+        let head = "HTTP/1.1 200 X\r\ncontent-type: video/webm\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}4\r\nabcd\r\n0\r\n\r\n").as_bytes()).is_ok()
+    });
+    let (_provider, proxy) = before(&source, "");
+    let mut client = Client::connect(proxy.address());
+    client.write(format!("GET {CONTENT} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").as_bytes());
+    let answer = String::from_utf8_lossy(&client.read_to_end()).to_ascii_lowercase();
+    assert!(answer.ends_with("\r\n\r\nabcd"), "{answer}");
+    assert!(!answer.contains("transfer-encoding"), "{answer}");
+}
+
+#[test]
 fn head_asks_for_no_body_and_falls_back_where_it_is_refused() {
     for allows_head in [true, false] {
         let source = Upstream::start(move |request, stream| match (request.method.as_str(), allows_head) {

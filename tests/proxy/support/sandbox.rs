@@ -25,20 +25,18 @@ impl Providers {
 
     /// The `providers` section for every kind; `more` is added to each entry (`retries: 0, timeout: 2s`).
     pub fn config(&self, more: &str) -> String {
+        entries(|kind| self.sandbox.base_url(kind), "test-key-123", |_| more.to_owned())
+    }
+
+    /// The same for fetching videos, each kind's cloud storage included.
+    pub fn config_for_content(&self) -> String {
         let credentials = |kind: &str| match kind {
             // What Bedrock writes into S3 is opened by a key pair only.
-            "bedrock" => {
-                format!("{{access_key_id: {}, secret_access_key: \"{}\"}}", AWS_USER.id, AWS_USER.secret)
-            }
+            "bedrock" => format!("{{access_key_id: {}, secret_access_key: \"{}\"}}", AWS_USER.id, AWS_USER.secret),
             _ => one_key(kind, "test-key-123"),
         };
         let content = |kind: &str| format!("content: {{storage_url: \"{}\"}}", self.sandbox.storage_url(kind));
-        let more = |kind: &str| match more {
-            "" => content(kind),
-            more if more.contains("content:") => more.to_owned(),
-            more => format!("{more}, {}", content(kind)),
-        };
-        section(|kind| self.sandbox.base_url(kind), credentials, more)
+        section(|kind| self.sandbox.base_url(kind), credentials, content)
     }
 }
 

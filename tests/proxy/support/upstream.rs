@@ -35,7 +35,15 @@ impl Upstream {
     where
         F: Fn(&Request, &mut TcpStream) -> bool + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Upstream::at(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    /// The same for who takes the connections of this listener.
+    #[allow(dead_code)]
+    pub fn at<F>(listener: TcpListener, answer: F) -> Upstream
+    where
+        F: Fn(&Request, &mut TcpStream) -> bool + Send + Sync + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answer, seen) = (Arc::new(answer), Arc::clone(&requests));
