@@ -4,13 +4,12 @@
 //! that nothing runs any more: the result is the model's own answer, with the model's own status. Nothing repeats what
 //! was asked for, and nothing says when.
 
-use super::dialect::{failure, failure_of_kind, said};
-use super::fal_result::{failed, read_result};
+use super::fal_result::{failed, http_error, read_result};
 use super::job::{Job, JobRule, is_plain, is_uuid, path_of};
 use super::states::{State, States};
 use super::wire::Text;
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
-use crate::video::{ApiError, ErrorKind, JobError, Lifetime, Status, Video};
+use crate::video::{ApiError, JobError, Lifetime, Status, Video};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -51,10 +50,6 @@ const STATES: States =
 /// Namespaces whose apps have an owner and a name below them: `parseEndpointId` in `libs/client/src/utils.ts` of
 /// <https://github.com/fal-ai/fal-js>.
 const NAMESPACES: &[&str] = &["workflows", "comfy"];
-
-/// Words with which a 403 says that the account is locked, for want of money or by fal:
-/// "User is locked. Reason: Exhausted balance."
-const LOCKED: &[&str] = &["user is locked", "exhausted balance"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -134,16 +129,6 @@ fn read_status<'a>(job: &Job<'a>, reply: &'a Reply) -> Result<Step<'a>, ApiError
     Ok(failed(JobError { code, message }, Vec::new()).into())
 }
 
-/// `{"detail"}`. A locked account is 403, as a wrong key is.
-pub(super) fn http_error(reply: &Reply) -> ApiError {
-    let said = said(reply);
-    let words = said.message.as_deref().unwrap_or_default().to_lowercase();
-    match LOCKED.iter().any(|locked| words.contains(locked)) {
-        true => failure_of_kind(ErrorKind::UpstreamAccountError, reply, said),
-        false => failure(reply, said),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,17 +167,5 @@ mod tests {
         let replies = [reply(200, r#"{"status":"COMPLETED","metrics":{}}"#)];
         let Step::Then(call) = FAL.translate(&job, &replies) else { panic!("the result was not asked for") };
         assert_eq!(call, Call::get(format!("/fal-ai/veo3/requests/{ID}")));
-    }
-
-    #[test]
-    fn a_403_of_a_locked_account_is_about_the_account() {
-        let table = [
-            ("User is locked. Reason: Exhausted balance. Top up your balance.", ErrorKind::UpstreamAccountError),
-            ("User is locked. Reason: Admin lock.", ErrorKind::UpstreamAccountError),
-            ("This key has no permission for this.", ErrorKind::UpstreamAuthFailed),
-        ];
-        for (words, want) in table {
-            assert_eq!(http_error(&reply(403, &format!(r#"{{"detail":"{words}"}}"#))).kind, want, "{words}");
-        }
     }
 }

@@ -5,8 +5,7 @@
 //! <https://docs.fal.ai/model-apis/errors> describes it.
 
 use super::Reply;
-use super::dialect::{failure_of_kind, said};
-use super::fal::http_error;
+use super::dialect::{failure, failure_of_kind, said};
 use super::outputs::Videos;
 use super::states::State;
 use super::wire::{Flag, Items, Maybe, Number, Text};
@@ -23,6 +22,10 @@ const ABOUT_THE_CALL: &[StatusCode] = &[
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::TOO_MANY_REQUESTS,
 ];
+
+/// Words with which a 403 says that the account is locked, for want of money or by fal:
+/// "User is locked. Reason: Exhausted balance."
+const LOCKED: &[&str] = &["user is locked", "exhausted balance"];
 
 /// "Request is still in progress": the result was asked for too early.
 const TOO_EARLY: &str = "still in progress";
@@ -162,6 +165,16 @@ fn is_moderation(kind: &str) -> bool {
     kind.contains(MODERATION_TYPE)
 }
 
+/// `{"detail"}`. A locked account is 403, as a wrong key is.
+pub(super) fn http_error(reply: &Reply) -> ApiError {
+    let said = said(reply);
+    let words = said.message.as_deref().unwrap_or_default().to_lowercase();
+    match LOCKED.iter().any(|locked| words.contains(locked)) {
+        true => failure_of_kind(ErrorKind::UpstreamAccountError, reply, said),
+        false => failure(reply, said),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +241,18 @@ mod tests {
             let mut video = read_result(&reply).unwrap();
             video.settle(Lifetime::Unknown);
             assert_eq!((video.status, video.seconds.as_deref()), (Status::Completed, want), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_403_of_a_locked_account_is_about_the_account() {
+        let table = [
+            ("User is locked. Reason: Exhausted balance. Top up your balance.", ErrorKind::UpstreamAccountError),
+            ("User is locked. Reason: Admin lock.", ErrorKind::UpstreamAccountError),
+            ("This key has no permission for this.", ErrorKind::UpstreamAuthFailed),
+        ];
+        for (words, want) in table {
+            assert_eq!(http_error(&reply(403, &format!(r#"{{"detail":"{words}"}}"#))).kind, want, "{words}");
         }
     }
 }

@@ -1,40 +1,11 @@
-//! Reading a reply's body whole, within its limit, and unfolding it.
+//! Undoing the coding of a body that came compressed unasked, within its limit.
 
-use super::download::Download;
 use super::fault::Fault;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::CONTENT_ENCODING;
 use std::io::Read;
-
-/// A body grows from its announced length up to this at once; a longer one grows as it comes.
-const EAGER: usize = 64 * 1024;
-
-/// Reads to the end. More than `limit` bytes are a fault as soon as they are seen or announced.
-pub(super) async fn read(download: &mut Download, limit: usize) -> Result<Bytes, Fault> {
-    let announced = download.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
-    }
-    let Some(first) = download.next().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
-    let mut body = first;
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = download.next().await.map_err(cut_off)? {
-        if rest.is_empty() {
-            // Memory that is reserved but never written costs nothing, so an honest length saves the regrowing.
-            rest.reserve(announced.unwrap_or(EAGER).max(body.len() + chunk.len()));
-            rest.extend_from_slice(&body);
-            body = Bytes::new();
-        }
-        if rest.len() + chunk.len() > limit {
-            return Err(too_large(limit));
-        }
-        rest.extend_from_slice(&chunk);
-    }
-    let body = if rest.is_empty() { body } else { rest.freeze() };
-    if body.len() > limit { Err(too_large(limit)) } else { Ok(body) }
-}
 
 /// Undoes gzip, which some providers send unasked. What unfolds to more than `limit` is a fault.
 pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Result<Bytes, Fault> {
@@ -56,14 +27,6 @@ pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Resu
         }
         _ => Err(Fault::invalid("is compressed in a way that was not asked for and is not gzip")),
     }
-}
-
-fn too_large(limit: usize) -> Fault {
-    Fault::invalid(&format!("is larger than {limit} bytes (max_body)"))
-}
-
-fn cut_off(_: Box<pingora::Error>) -> Fault {
-    Fault::invalid("broke off before its end")
 }
 
 #[cfg(test)]

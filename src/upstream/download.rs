@@ -4,7 +4,8 @@ use super::body;
 use super::fault::Fault;
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
@@ -15,6 +16,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
 const IDLE: Duration = Duration::from_secs(50);
+
+/// A body grows from its announced length up to this at once; a longer one grows as it comes.
+const EAGER: usize = 64 * 1024;
 
 /// How much of a body that nobody wants is read, and how long, so that its connection can be used again.
 const SCRAPS: usize = 64 * 1024;
@@ -64,7 +68,7 @@ impl Download {
 
     /// Reads the rest as a reply of at most `max_body` bytes, compressed and unfolded.
     pub(super) async fn whole(mut self, max_body: usize, deadline: Instant) -> Result<Reply, Fault> {
-        match timeout_at(deadline, body::read(&mut self, max_body)).await {
+        match timeout_at(deadline, read(&mut self, max_body)).await {
             Ok(Ok(body)) => {
                 let (status, mut headers) = (self.status, std::mem::take(&mut self.headers));
                 self.give_back().await;
@@ -113,4 +117,37 @@ pub(super) async fn retire(connector: &Connector, session: HttpSession, peer: &H
         h2.conn.mark_shutdown();
         connector.release_http_session(session, peer, None).await;
     }
+}
+
+/// Reads to the end. More than `limit` bytes are a fault as soon as they are seen or announced.
+async fn read(download: &mut Download, limit: usize) -> Result<Bytes, Fault> {
+    let announced = download.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let Some(first) = download.next().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
+    let mut body = first;
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = download.next().await.map_err(cut_off)? {
+        if rest.is_empty() {
+            // Memory that is reserved but never written costs nothing, so an honest length saves the regrowing.
+            rest.reserve(announced.unwrap_or(EAGER).max(body.len() + chunk.len()));
+            rest.extend_from_slice(&body);
+            body = Bytes::new();
+        }
+        if rest.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        rest.extend_from_slice(&chunk);
+    }
+    let body = if rest.is_empty() { body } else { rest.freeze() };
+    if body.len() > limit { Err(too_large(limit)) } else { Ok(body) }
+}
+
+fn too_large(limit: usize) -> Fault {
+    Fault::invalid(&format!("is larger than {limit} bytes (max_body)"))
+}
+
+fn cut_off(_: Box<pingora::Error>) -> Fault {
+    Fault::invalid("broke off before its end")
 }

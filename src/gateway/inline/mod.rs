@@ -94,7 +94,7 @@ impl Inline {
 }
 
 /// Makes a call whose answer may hold the wanted video. `read` says what an answer means.
-pub(super) async fn hear<'a>(
+pub(super) async fn hear(
     client: &Client,
     endpoint: &Arc<Endpoint>,
     outgoing: &Outgoing<'_>,
@@ -109,7 +109,7 @@ pub(super) async fn hear<'a>(
         return Ok(Heard { reply, inline: None, is_whole: true });
     }
     let mut scan = Scan::new(download, limits.max_body, wanted.idle_timeout);
-    while scan.to_next_long().await? {
+    while scan.find_long().await? {
         let reply = scan.reply(scan.elider.so_far().into());
         if found_in(&reply) == Some(scan.elider.number()) {
             return Ok(Heard { reply, inline: Some(scan.into_inline()), is_whole: false });
@@ -122,7 +122,7 @@ pub(super) async fn hear<'a>(
     // What tells that this string is the video came behind it.
     let download = client.open(endpoint, outgoing, limits.retries, deadline, &mut 0).await?;
     let mut again = Scan::new(download, limits.max_body, wanted.idle_timeout);
-    while again.to_next_long().await? {
+    while again.find_long().await? {
         if again.elider.number() == number {
             return Ok(Heard { reply, inline: Some(again.into_inline()), is_whole: false });
         }
@@ -155,7 +155,7 @@ impl Scan {
     }
 
     /// Reads up to the next long string, or to the end: `false`.
-    async fn to_next_long(&mut self) -> Result<bool, ApiError> {
+    async fn find_long(&mut self) -> Result<bool, ApiError> {
         loop {
             if self.elider.feed(&mut self.input) {
                 return Ok(true);

@@ -1,24 +1,20 @@
 //! One poll at the provider: with which credentials, which calls, and what the reply means.
 
-use super::{Record, SHORT_WAIT};
-use crate::config::BaseAddress;
-use crate::gateway::Called;
+use super::polled::{Polled, Raw, guard_own_links, note_unknown_state};
+use super::{Record, SHORT_WAIT, call};
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::holds::Holder;
-use crate::gateway::inline::{self, Heard, Inline, Wanted};
+use crate::gateway::inline::{Heard, Wanted};
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
-use crate::gateway::text::VideoText;
 use crate::gateway::trace::Span;
 use crate::providers::{Job, Reply, Step};
-use crate::upstream::{Authenticator, Client, Endpoint, Header, Outgoing, Proof, Reach};
-use crate::video::{ApiError, ErrorKind, Media, Source, Video};
+use crate::upstream::{Authenticator, Client, Proof};
+use crate::video::{ApiError, ErrorKind};
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
-use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Everything that a poll needs, owned, so that it can outlive the client who caused it.
@@ -43,28 +39,6 @@ pub(in crate::gateway) struct Poll {
     /// Speaks for the provider in tests of the rules.
     #[cfg(test)]
     pub script: Option<super::simulation::Script>,
-}
-
-/// What a provider said.
-pub(in crate::gateway) struct Polled {
-    pub text: VideoText,
-    /// HTTP status of the provider's last answer.
-    pub status: Option<u16>,
-    pub latency: Duration,
-    pub credential: Option<Arc<str>>,
-    pub credential_index: u16,
-    pub raw: Raw,
-    /// The wanted video, where it stands in the answer and was found.
-    pub inline: Option<Inline>,
-    /// The text says all that the provider said.
-    pub is_whole: bool,
-}
-
-/// The provider's side of an answer.
-#[derive(Debug, Clone, Default)]
-pub(in crate::gateway) struct Raw {
-    pub request: Option<Arc<RawValue>>,
-    pub response: Option<Arc<RawValue>>,
 }
 
 /// A credential at work.
@@ -248,7 +222,8 @@ impl Poll {
             }
             let heard = self.call(client, &endpoint, &outgoing, &replies, job, span.as_ref()).await?;
             let Heard { reply, inline, is_whole } = heard;
-            let sent = self.wants_raw.0.then(|| raw::request(&url(own, &path), &outgoing, &call, &worker.redactor));
+            let sent =
+                self.wants_raw.0.then(|| raw::request(&call::url(own, &path), &outgoing, &call, &worker.redactor));
             replies.push(reply);
             let next = match entry.row.translate(job, &replies) {
                 Step::Then(next) => Ok(next),
@@ -282,92 +257,8 @@ impl Poll {
         }
     }
 
-    /// Makes one call, and tells of it where its trace is kept.
-    async fn call(
-        &self,
-        client: &Client,
-        endpoint: &Arc<Endpoint>,
-        outgoing: &Outgoing<'_>,
-        before: &[Reply],
-        job: &Job<'_>,
-        span: Option<&Span>,
-    ) -> Result<Heard, ApiError> {
-        let (started, mut resent) = (Instant::now(), 0);
-        let result = self.heard(client, endpoint, outgoing, before, job, &mut resent).await;
-        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
-            let took = started.elapsed();
-            self.entry.watch.called(&Called {
-                span,
-                parent: parent.id,
-                method: &outgoing.method,
-                address: endpoint.address(),
-                path: outgoing.path,
-                status: result.as_ref().ok().map(|heard| heard.reply.status.as_u16()),
-                error: result.as_ref().err().map(|error| error.kind),
-                resent,
-                began: SystemTime::now() - took,
-                took,
-            });
-        }
-        result
-    }
-
-    /// The answer to one call: whole, or read only as far as it takes to find the bytes of a video.
-    async fn heard(
-        &self,
-        client: &Client,
-        endpoint: &Arc<Endpoint>,
-        outgoing: &Outgoing<'_>,
-        before: &[Reply],
-        job: &Job<'_>,
-        resent: &mut u32,
-    ) -> Result<Heard, ApiError> {
-        let entry = &self.entry;
-        let Some(wanted) = self.wanted else {
-            let reply = client.exchange_counted(endpoint, outgoing, &entry.limits, self.deadline, resent).await?;
-            return Ok(Heard { reply, inline: None, is_whole: true });
-        };
-        let endpoint = entry.download_endpoint(endpoint.address(), Reach::Anywhere)?;
-        let found_in = |reply: &Reply| {
-            let replies: Vec<Reply> = before.iter().chain([reply]).cloned().collect();
-            match entry.row.translate(job, &replies) {
-                Step::Done(video) => inline::cut_at(&video, wanted.index),
-                Step::Then(_) | Step::Failed(_) => None,
-            }
-        };
-        inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in).await
-    }
-
-    fn more_headers(&self, span: Option<&Span>) -> Vec<Header> {
-        let mut headers = Vec::with_capacity(3);
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.push((HeaderName::from_static("x-request-id"), id));
-        }
-        headers.extend(span.into_iter().flat_map(Span::headers));
-        headers
-    }
-
     fn configured_secrets(&self) -> impl Iterator<Item = String> {
         self.entry.header_secrets().filter_map(|value| value.to_str().ok()).map(str::to_owned)
-    }
-}
-
-impl Polled {
-    /// What a settled video comes to; its progress never falls below what was answered before.
-    pub fn new(mut video: Video<'_>, provider: &str, before: Option<Record>, latency: Duration) -> Polled {
-        let floor = before.map_or(0, |record| record.progress);
-        video.progress = Some(video.progress.unwrap_or(0.0).max(floor.into()));
-        let text = VideoText::new(&video, provider);
-        Polled {
-            text,
-            status: None,
-            latency,
-            credential: None,
-            credential_index: 0,
-            raw: Raw::default(),
-            inline: None,
-            is_whole: true,
-        }
     }
 }
 
@@ -389,37 +280,5 @@ fn more_telling(before: Option<ApiError>, now: ApiError) -> ApiError {
         Some(before) if before.kind == ErrorKind::VideoNotFound => before,
         Some(before) if now.kind != ErrorKind::VideoNotFound => before,
         _ => now,
-    }
-}
-
-fn url(own: &BaseAddress, path: &str) -> String {
-    let base = own.to_string();
-    let origin = base.strip_suffix(own.path.as_str()).unwrap_or(&base);
-    format!("{origin}{path}")
-}
-
-/// A link on the API's own host leads nowhere without our credentials: the client gets ours instead.
-fn guard_own_links(video: &mut Video<'_>, own: &BaseAddress) {
-    for Media { source, .. } in &mut video.videos {
-        if let Source::Link(link) = source {
-            let parsed = url::Url::parse(link).ok();
-            let is_own = parsed.is_some_and(|link| {
-                link.host_str().map(|host| host.trim_matches(['[', ']'])) == Some(own.host.as_str())
-                    && link.port_or_known_default() == Some(own.port)
-            });
-            if is_own {
-                *source = Source::Guarded(std::mem::take(link));
-            }
-        }
-    }
-}
-
-/// One line and one count for a state that nobody knew; the job goes on being polled.
-fn note_unknown_state(entry: &Entry, video: &Video<'_>) {
-    if let Some(word) = &video.unknown_state {
-        entry.unknown_states.fetch_add(1, Ordering::Relaxed);
-        entry.watch.unknown_state();
-        let word: String = word.chars().take(64).collect();
-        tracing::warn!(provider = &*entry.name, state = word, "an unknown state is answered as in_progress");
     }
 }

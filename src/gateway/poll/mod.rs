@@ -6,7 +6,9 @@
 //! ```
 
 mod cache;
+mod call;
 mod exchange;
+mod polled;
 mod records;
 #[cfg(test)]
 mod simulation;
@@ -24,7 +26,7 @@ use crate::config::PollCache as CacheSettings;
 use crate::upstream::Client;
 use crate::video::{ApiError, ErrorKind};
 use cache::{Outcome, Seat};
-use exchange::Polled;
+use polled::{Polled, Raw};
 use records::{Keyring, Records};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -70,7 +72,7 @@ pub(super) struct Told {
     pub how: How,
     pub key: JobKey,
     /// What was sent and what came back, where that was asked for.
-    pub raw: exchange::Raw,
+    pub raw: Raw,
 }
 
 /// The cache in numbers, for the operator.
@@ -219,7 +221,7 @@ impl Polling {
             How::Miss | How::Off => &counts.misses,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        told(kept, how, key, exchange::Raw::default())
+        told(kept, how, key, Raw::default())
     }
 
     /// Asks the provider, and keeps what it says. When it fails, what is known stands in.
@@ -333,7 +335,7 @@ fn end_is_fresh_for(text: &VideoText, keep: Duration) -> Option<Duration> {
     Some(keep.min(Duration::from_secs(left)))
 }
 
-fn told(kept: Arc<Kept>, how: How, key: JobKey, raw: exchange::Raw) -> Result<Told, ApiError> {
+fn told(kept: Arc<Kept>, how: How, key: JobKey, raw: Raw) -> Result<Told, ApiError> {
     match &kept.known {
         Known::Video(text) => Ok(Told { text: Arc::clone(text), how, key, raw, kept }),
         Known::NotFound(error) => Err(ApiError::clone(error)),
