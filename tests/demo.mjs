@@ -27,7 +27,7 @@ export function withOutcome(id, code) {
 /** The video object of a job that completes, once it has. */
 export async function completed(base, id) {
   for (const start = Date.now(); Date.now() - start < 30_000; ) {
-    const response = await fetch(`${base}/videos/${id}`);
+    const response = await fetch(`${base}/videos/${id}`, { signal: AbortSignal.timeout(30_000) });
     const video = await response.json();
     assert.equal(response.status, 200, JSON.stringify(video));
     if (video.status === 'completed') return video;
