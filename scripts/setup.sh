@@ -66,7 +66,7 @@ apt_install() {
 
 install() {
     # Names of packages hold no spaces, so the lists below are split on purpose.
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2086
     if has apt-get; then
         apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' chromium)
     elif has dnf; then

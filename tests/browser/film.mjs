@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable, pipeline } from 'node:stream';
 
-const GAP = 256 << 20;
+// Far more than players read ahead where they are given the time: a hundred megabytes were seen.
+const GAP = 1 << 30;
 
 /** Boxes of an MP4 file (ISO/IEC 14496-12) by their names: a length, a name, what is in it. */
 function boxes(bytes) {
