@@ -94,7 +94,7 @@ impl Gateway {
             Served::File(sending) => {
                 answered.status = sending.status.as_u16();
                 answered.is_file = true;
-                let sent = sending.write(session).await;
+                let sent = Box::pin(sending.write(session)).await;
                 if let Ok(sent) = &sent {
                     answered.bytes = sent.bytes;
                     sent.broken.iter().for_each(|error| answered.fail(error));
@@ -198,7 +198,8 @@ impl Gateway {
         let (entry, job) = self.entry_and_job(&id, &name)?;
         match query {
             None => self.retrieve(entry, &id, &job, caller, answered).await.map(Served::Answer),
-            Some(query) => self.content(&query, is_head, entry, &job, caller, answered).await,
+            // Boxed, since it is large and rare: polls do not carry it along.
+            Some(query) => Box::pin(self.content(&query, is_head, entry, &job, caller, answered)).await,
         }
     }
 
