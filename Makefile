@@ -1,7 +1,7 @@
 # `make` lists the targets. Those below install what is missing on the machine first, and say so.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-sdk test-openapi test-metrics check docs man
+.PHONY: help setup run test test-sdk test-browser test-openapi test-metrics check docs man
 
 ARGS ?=
 
@@ -20,6 +20,10 @@ test: setup ## run the tests
 test-sdk: ## run the official OpenAI SDKs for Python and Node against the demo
 	@scripts/setup.sh sdk
 	tests/sdk/run.sh
+
+test-browser: ## play videos of the demo in Chromium, and seek in them
+	@scripts/setup.sh browser
+	tests/browser/run.sh
 
 test-openapi: ## run Schemathesis, from docs/openapi.json, against the demo
 	@scripts/setup.sh openapi

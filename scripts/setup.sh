@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
-# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "metrics" curl and promtool, the
-# linter of Prometheus. Says nothing and changes nothing when all of it is there.
+# need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "browser" Chromium, Node.js
+# and npm; with "metrics" curl and promtool, the linter of Prometheus. Takes several of these at once. Says nothing and
+# changes nothing when all of it is there, else how long it took.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -19,16 +20,25 @@ has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 tools=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/tools
 has_promtool() { has promtool || [ -x "$tools/promtool" ]; }
 
+has_browser() { "$(dirname "$0")/chromium.sh" >/dev/null; }
+
+# Whether any argument after the first is the first one.
+among() {
+    word=$1
+    shift
+    for other in "$@"; do [ "$word" != "$other" ] || return 0; done
+    return 1
+}
+
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
-    case ${1-} in sdk | openapi) has_venv || printf 'python ' ;; esac
-    case ${1-} in sdk) { has node && has npm; } || printf 'node ' ;; esac
-    case ${1-} in metrics)
-        has curl || printf 'curl '
-        has_promtool || printf 'promtool '
-        ;;
-    esac
+    { among sdk "$@" || among openapi "$@"; } && { has_venv || printf 'python '; }
+    { among sdk "$@" || among browser "$@"; } && { { has node && has npm; } || printf 'node '; }
+    among browser "$@" && { has_browser || printf 'browser '; }
+    among metrics "$@" && { has curl || printf 'curl '; }
+    among metrics "$@" && { has_promtool || printf 'promtool '; }
+    return 0
 }
 
 as_root() {
@@ -41,7 +51,7 @@ as_root() {
     fi
 }
 
-# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE PROMTOOL
+# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE BROWSER PROMTOOL
 packages() {
     for need in $needs; do
         case $need in
@@ -49,7 +59,8 @@ packages() {
             cmake) printf '%s ' "$2" ;;
             python) printf '%s ' "$3" ;;
             node) printf '%s ' "$4" ;;
-            promtool) printf '%s ' "$5" ;;
+            browser) printf '%s ' "$5" ;;
+            promtool) printf '%s ' "$6" ;;
             curl) printf 'curl ' ;;
         esac
     done
@@ -78,18 +89,19 @@ unpack_promtool() {
 
 install() {
     # Names of packages hold no spaces, so the lists below are split on purpose.
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2086
     if has apt-get; then
-        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' '')
-        case $needs in *promtool*) unpack_promtool ;; esac
+        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' chromium '')
+        ! among promtool $needs || unpack_promtool
     elif has dnf; then
-        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm' '')
+        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm' chromium '')
     elif has apk; then
-        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm' prometheus)
+        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm' chromium prometheus)
     elif [ "$(uname -s)" = Darwin ]; then
         has_compiler || give_up "run: xcode-select --install"
         has brew || give_up "install these by hand, or Homebrew first: $needs"
-        brew install $(packages '' cmake python node prometheus)
+        ! among browser $needs || give_up "install Google Chrome, and set CHROMIUM to the program inside it"
+        brew install $(packages '' cmake python node '' prometheus)
     else
         give_up "install these with your package manager: $needs"
     fi
@@ -99,7 +111,9 @@ has cargo || give_up "install Rust (see https://rustup.rs), then try again"
 needs=$(missing "$@")
 if [ -n "$needs" ]; then
     printf 'setup: installing what is missing: %s\n' "$needs" >&2
+    started=$(date +%s)
     install >&2
+    printf 'setup: installed in %s s\n' "$(($(date +%s) - started))" >&2
     needs=$(missing "$@")
     [ -z "$needs" ] || give_up "still missing, install by hand: $needs"
 fi

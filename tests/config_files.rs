@@ -91,7 +91,21 @@ fn the_reference_config_needs_no_environment() {
 #[test]
 fn the_reference_config_shows_every_kind() {
     let text = fs::read_to_string(conf().join("vidgate.yaml")).expect("a text");
-    for kind in ["openai", "azure", "gemini", "vertex", "runway", "replicate", "runware"] {
-        assert!(text.lines().any(|line| line.trim_start_matches([' ', '#']) == format!("{kind}:")), "{kind}");
+    for row in PROVIDERS {
+        let start = format!("{}:", row.kind);
+        let names = |line: &str| line.trim_start_matches([' ', '#']).split_whitespace().next() == Some(&start);
+        assert!(text.lines().any(names), "{}", row.kind);
     }
+}
+
+#[test]
+fn one_example_has_every_kind() {
+    let text = fs::read_to_string(conf().join("examples/all-providers.yaml")).expect("a text");
+    let settings = Settings::parse_with(&text, PROVIDERS, &Complete::new()).expect("a config");
+    let missing: Vec<&str> = PROVIDERS
+        .iter()
+        .filter(|row| !settings.providers.iter().any(|entry| entry.kind == **row))
+        .map(|row| row.kind)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

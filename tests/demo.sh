@@ -25,6 +25,23 @@ python_tools() {
     cp "$2" "$3/requirements.txt"
 }
 
+# node_tools WHAT PACKAGE_JSON FOLDER: its dependencies in FOLDER/node_modules, installed anew only when it changes, and
+# the tests beside it in FOLDER/tests, since a module finds its dependencies above itself. There is no lock file: it
+# would name a registry.
+node_tools() {
+    mkdir -p "$3"
+    if ! cmp -s "$2" "$3/installed.json"; then
+        say "installing $1"
+        cp "$2" "$3/package.json"
+        (cd "$3" && npm install --silent --no-audit --no-fund --no-package-lock)
+        cp "$2" "$3/installed.json"
+    fi
+    rm -rf "$3/tests"
+    mkdir "$3/tests"
+    cp tests/demo.mjs "$3/demo.mjs"
+    cp "$(dirname "$2")"/*.mjs "$3/tests"
+}
+
 stop_demo() {
     [ -n "$demo" ] || return 0
     # An interrupt ends it at once; on SIGTERM it would drain first.

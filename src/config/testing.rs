@@ -121,6 +121,16 @@ const VERTEX: &[CredentialForm] = &[
     CredentialForm { fields: &["access_token"], scheme: Scheme::Bearer },
     CredentialForm { fields: &["api_key"], scheme: Scheme::Header("x-goog-api-key") },
 ];
+const SIGNED: Scheme = Scheme::AwsSignature { service: "bedrock" };
+const BEDROCK: &[CredentialForm] = &[
+    CredentialForm { fields: &["access_key_id", "secret_access_key"], scheme: SIGNED },
+    CredentialForm { fields: &["access_key_id", "secret_access_key", "session_token"], scheme: SIGNED },
+    CredentialForm { fields: &["api_key"], scheme: Scheme::Bearer },
+];
+const KLING: &[CredentialForm] = &[
+    CredentialForm { fields: &["access_key", "secret_key"], scheme: Scheme::KlingKeys },
+    CredentialForm { fields: &["api_key"], scheme: Scheme::Bearer },
+];
 
 static OPENAI: Provider = row("openai", BaseUrl::Fixed("https://api.openai.com/v1"), BEARER);
 static AZURE_ROW: Provider =
@@ -134,6 +144,13 @@ static VERTEX_ROW: Provider = with_project(row(
 static RUNWAY: Provider = row("runway", BaseUrl::Fixed("https://api.dev.runwayml.com/v1"), BEARER);
 static REPLICATE: Provider = row("replicate", BaseUrl::Fixed("https://api.replicate.com/v1"), BEARER);
 static RUNWARE: Provider = row("runware", BaseUrl::Fixed("https://api.runware.ai/v1"), BEARER);
+static BEDROCK_ROW: Provider = with_project(row(
+    "bedrock",
+    BaseUrl::FromJob { form: "https://bedrock-runtime.{region}.amazonaws.com", build: |_| None },
+    BEDROCK,
+));
+static KLING_ROW: Provider = row("kling", BaseUrl::Fixed("https://api-singapore.klingai.com"), KLING);
 
 /// The kinds of the tests: the forms of real ones, without their translation.
-pub static KINDS: &[&Provider] = &[&OPENAI, &AZURE_ROW, &GEMINI_ROW, &VERTEX_ROW, &RUNWAY, &REPLICATE, &RUNWARE];
+pub static KINDS: &[&Provider] =
+    &[&OPENAI, &AZURE_ROW, &GEMINI_ROW, &VERTEX_ROW, &RUNWAY, &REPLICATE, &RUNWARE, &BEDROCK_ROW, &KLING_ROW];

@@ -7,12 +7,13 @@ use crate::video::{ApiError, ErrorKind};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
+use pingora::ErrorType;
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
 const IDLE: Duration = Duration::from_secs(50);
@@ -51,14 +52,15 @@ impl Download {
 
     /// The same with a limit on the silence before it.
     pub async fn next_within(&mut self, idle_timeout: Duration) -> Result<Option<Bytes>, ApiError> {
-        match timeout(idle_timeout, self.next()).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(_)) => Err(Fault::invalid("broke off before its end").error),
-            Err(_) => {
+        // Pingora's timers cost nothing while bytes are there.
+        self.session.set_read_timeout(Some(idle_timeout));
+        self.next().await.map_err(|error| match error.etype() {
+            ErrorType::ReadTimedout => {
                 let detail = format!("{{p}} sent nothing for {} s.", idle_timeout.as_secs_f64());
-                Err(ApiError::because(ErrorKind::UpstreamTimeout, detail))
+                ApiError::because(ErrorKind::UpstreamTimeout, detail)
             }
-        }
+            _ => Fault::invalid("broke off before its end").error,
+        })
     }
 
     /// Whether the whole body was read.
@@ -85,7 +87,8 @@ impl Download {
     }
 
     /// The connection can be used again: the body was read to its end.
-    pub async fn give_back(self) {
+    pub async fn give_back(mut self) {
+        self.session.set_read_timeout(None);
         self.connector.release_http_session(self.session, &*self.peer, Some(IDLE)).await;
     }
 

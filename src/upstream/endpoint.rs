@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_that_stands_for_a_private_address_is_not_connected_to() {
+        let answering = Answering::start(|_| json(200, "{}"));
+        let port = answering.address.port();
+        for host in ["localhost", "127.0.0.1", "[::1]", "10.0.0.1", "169.254.169.254"] {
+            let address = BaseAddress::parse(&format!("http://{host}:{port}")).unwrap();
+            let wait = Duration::from_secs(3);
+            let endpoint = Endpoint::for_downloads(address, wait, Trust::default(), Reach::Public).unwrap();
+            let outgoing = Outgoing { method: Method::GET, path: "/", headers: Vec::new(), body: None };
+            let deadline = Deadline::now() + Duration::from_secs(10);
+            let opened = Client::default().open(&endpoint, &outgoing, 2, deadline, &mut 0).await;
+            let error = opened.err().unwrap();
+            assert_eq!(error.kind, ErrorKind::UpstreamInvalidResponse, "{host}: {error}");
+            assert!(error.detail.contains("it is no public address"), "{host}: {error}");
+        }
+        assert_eq!(answering.count(), 0);
+    }
+
+    #[tokio::test]
     async fn a_crowd_shares_the_failure_to_resolve_a_name() {
         let endpoint = endpoint("http://nonexistent.invalid");
         let mut callers: Vec<_> = (0..50).map(|_| Box::pin(endpoint.peers())).collect();

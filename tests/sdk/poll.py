@@ -3,35 +3,17 @@
 Usage: poll.py FILE, where FILE holds what `vidgate demo` printed. The last line is "N passed, N failed".
 """
 
-import re
 import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import openai
+
+from demo import Tally, fresh, of, read_demo, with_outcome
 
 # The SDK calls its video API deprecated since OpenAI retires Sora; the format lives on in others' servers.
 warnings.simplefilter("ignore", DeprecationWarning)
 
 STATUSES = ("queued", "in_progress", "completed", "failed")
-
-
-def read_demo(path):
-    """The base URL and the ids of the example jobs, from the curl lines."""
-    with open(path, encoding="utf-8") as file:
-        calls = re.findall(r"curl (http://\S+/v1)/videos/(\S+)", file.read())
-    assert calls, "the demo printed no example jobs"
-    return calls[0][0], [video_id for _, video_id in calls]
-
-
-def with_outcome(video_id, code):
-    """The same job with another outcome: the last two characters before the provider's name."""
-    job, provider = video_id.rsplit(":", 1)
-    return f"{job[:-2]}{code}:{provider}"
-
-
-def of(examples, provider):
-    return next(video_id for video_id in examples if video_id.endswith(f":{provider}"))
 
 
 def optional(value, kind):
@@ -141,28 +123,15 @@ def disturbing(client, examples):
             client, with_outcome(video_id, "49"), openai.RateLimitError, 429, "rate_limit_exceeded")
 
 
-def fresh(video_id):
-    """A job of the same form that no other case asks for: another character near the end of its name."""
-    job, provider = video_id.rsplit(":", 1)
-    other = "1" if job[-3] != "1" else "2"
-    return f"{job[:-3]}{other}{job[-2:]}:{provider}"
-
-
 def main():
     base_url, examples = read_demo(sys.argv[1])
     client = openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=30)
     print(f"openai {openai.__version__} at {base_url}")
-    passed = failed = 0
+    tally = Tally()
     # All calm cases at once, since jobs take their time; then the others one after another.
-    for cases, at_once in ((calm, 32), (disturbing, 1)):
-        with ThreadPoolExecutor(max_workers=at_once) as threads:
-            running = [(name, threads.submit(function, *arguments)) for name, function, arguments in cases(client, examples)]
-            for name, job in running:
-                error = job.exception()
-                passed, failed = passed + (error is None), failed + (error is not None)
-                print(f"{'ok    ' if error is None else 'FAILED'} {name}" + (f": {error!r}" if error else ""))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    tally.run(calm(client, examples), at_once=32)
+    tally.run(disturbing(client, examples), at_once=1)
+    return tally.close()
 
 
 if __name__ == "__main__":

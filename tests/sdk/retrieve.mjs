@@ -3,21 +3,8 @@
 // Usage: node retrieve.mjs FILE, where FILE holds what `vidgate demo` printed. The last line is "N passed, N failed".
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
-
-/** The base URL and the ids of the example jobs, from the curl lines. */
-function readDemo(file) {
-  const calls = [...readFileSync(file, 'utf8').matchAll(/curl (http:\/\/\S+\/v1)\/videos\/(\S+)/g)];
-  assert(calls.length > 0, 'the demo printed no example jobs');
-  return [calls[0][1], calls.map((call) => call[2])];
-}
-
-/** The same job with another outcome: the last two characters before the provider's name. */
-function withOutcome(id, code) {
-  const colon = id.lastIndexOf(':');
-  return id.slice(0, colon - 2) + code + id.slice(colon);
-}
+import { Tally, readDemo, withOutcome } from '../demo.mjs';
 
 /** The SDK has no poll loop for videos, so this is the one that its users write. */
 async function poll(client, id) {
@@ -85,16 +72,7 @@ const disturbing = examples.map((id) => [
 ]);
 
 console.log(`openai on Node ${process.version} at ${baseURL}`);
-let passed = 0;
-let failed = 0;
-for (const cases of [calm, disturbing]) {
-  const results = await Promise.allSettled(cases.map(([, run]) => run()));
-  results.forEach((result, index) => {
-    const isBad = result.status === 'rejected';
-    if (isBad) failed += 1;
-    else passed += 1;
-    console.log(`${isBad ? 'FAILED' : 'ok    '} ${cases[index][0]}${isBad ? `: ${result.reason}` : ''}`);
-  });
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed ? 1 : 0;
+const tally = new Tally();
+await tally.atOnce(calm);
+await tally.atOnce(disturbing);
+tally.close();

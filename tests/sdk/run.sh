@@ -10,18 +10,9 @@ need cargo python3 node npm
 mkdir -p "$target/sdk"
 sdk=$(cd "$target/sdk" && pwd)
 
-# Each SDK is installed anew only when its pinned version changes. For Node that is the last major version which
-# runs on Node 18, as distributions have it. There is no lock file: it would name a registry.
+# For Node the last major version which runs on Node 18, as distributions have it.
 python_tools "the Python SDK" tests/sdk/requirements.txt "$sdk"
-mkdir -p "$sdk/node"
-if ! cmp -s tests/sdk/package.json "$sdk/node/installed.json"; then
-    say "installing the Node SDK"
-    cp tests/sdk/package.json "$sdk/node/package.json"
-    (cd "$sdk/node" && npm install --silent --no-audit --no-fund --no-package-lock)
-    cp tests/sdk/package.json "$sdk/node/installed.json"
-fi
-# A module finds its dependencies beside itself.
-cp tests/sdk/retrieve.mjs "$sdk/node/retrieve.mjs"
+node_tools "the Node SDK" tests/sdk/package.json "$sdk/node"
 
 cargo build --quiet
 
@@ -45,16 +36,27 @@ count() {
     esac
 }
 
+python() { PYTHONDONTWRITEBYTECODE=1 "$sdk/venv/bin/python" "$@"; }
+
 # What the demo says decides what is tested: every example job it prints.
-# Each SDK has a demo of its own, so that each sees its jobs from the start.
+# Each of these has a demo of its own, so that each sees its jobs from the start.
 start_demo
+for kind in $("$target/debug/vidgate" providers | sed -n 's/^\([a-z][^ ]*\) .*/\1/p'); do
+    grep -q ":$kind\$" "$work/demo" || give_up "the demo has no example job of $kind"
+done
 say "Python SDK"
-count "$sdk/venv/bin/python" tests/sdk/poll.py "$work/demo"
+count python tests/sdk/poll.py "$work/demo"
 stop_demo
 
 start_demo
 say "Node SDK"
-count node "$sdk/node/retrieve.mjs" "$work/demo"
+count node "$sdk/node/tests/retrieve.mjs" "$work/demo"
+stop_demo
+
+start_demo
+say "downloads with both"
+count python tests/sdk/download.py "$work/demo" src/sandbox/media "$work"
+count node "$sdk/node/tests/download.mjs" "$work/demo" src/sandbox/media
 
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

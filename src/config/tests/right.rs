@@ -207,6 +207,30 @@ credentials:
 }
 
 #[test]
+fn pairs_of_keys_are_recognized_with_and_without_a_token() {
+    let bedrock = entry(
+        "
+kind: bedrock
+credentials:
+  - {access_key_id: a, secret_access_key: s}
+  - {session_token: t, secret_access_key: s, access_key_id: a, projects: ['012345678901']}
+  - api_key: k
+",
+    );
+    let signed = Scheme::AwsSignature { service: "bedrock" };
+    let account = Some(vec!["012345678901".to_owned()]);
+    let want = [
+        ("default", signed, vec!["a", "s"], None),
+        ("default-2", signed, vec!["a", "s", "t"], account),
+        ("default-3", Scheme::Bearer, vec!["k"], None),
+    ];
+    assert_eq!(keys(&bedrock), want);
+    let kling = entry("kind: kling\ncredentials: [{secret_key: s, access_key: a}, {api_key: k}]\n");
+    let want = [("default", Scheme::KlingKeys, vec!["a", "s"], None), ("default-2", Scheme::Bearer, vec!["k"], None)];
+    assert_eq!(keys(&kling), want);
+}
+
+#[test]
 fn client_keys_come_from_the_config_and_from_a_file() {
     let yaml = format!(
         "

@@ -1,8 +1,9 @@
 //! The config that comes with the program, held against what the reader asks for.
 
 use crate::config::settings::{Settings, read};
-use crate::config::testing::{KINDS, World, world};
+use crate::config::testing::{World, world};
 use crate::config::tree::Reading;
+use crate::providers::PROVIDERS;
 use std::collections::BTreeSet;
 
 const REFERENCE: &str = include_str!("../../../conf/vidgate.yaml");
@@ -20,6 +21,8 @@ poll_cache: {}
 providers:
   azure: {credentials: {entra: {}}, breaker: {}, poll: {}, content: {}, headers: {}}
   vertex: {credentials: {access_token: t}}
+  bedrock: {credentials: {api_key: k}}
+  kling: {credentials: {api_key: k}}
 ";
 
 /// The reference with its commented lines written out, as far as they are settings.
@@ -32,7 +35,7 @@ fn words_of_reference() -> BTreeSet<&'static str> {
 fn every_key_that_is_read_stands_in_the_reference() {
     let world = world();
     let reading = Reading::new(&world);
-    read(EVERYTHING, KINDS, &reading).expect("the syntax is right");
+    read(EVERYTHING, PROVIDERS, &reading).expect("the syntax is right");
     let written = words_of_reference();
     let asked = reading.asked.borrow();
     assert!(asked.len() > 60, "{asked:#?}");
@@ -44,7 +47,7 @@ fn every_key_that_is_read_stands_in_the_reference() {
 
 #[test]
 fn the_reference_writes_the_defaults() {
-    let shown = |yaml: &str| match Settings::parse_with(yaml, KINDS, &World::default()) {
+    let shown = |yaml: &str| match Settings::parse_with(yaml, PROVIDERS, &World::default()) {
         Ok(settings) => format!("{settings:#?}"),
         Err(faults) => panic!("{faults}"),
     };
@@ -71,33 +74,32 @@ fn the_commented_examples_load_too() {
             yaml.push('\n');
         }
     }
-    let variables = ["OPENAI", "AZURE_OPENAI", "GEMINI", "RUNWARE"].map(|name| format!("{name}_API_KEY"));
-    let mut world = world().variable("GOOGLE_APPLICATION_CREDENTIALS", "/google.json");
-    for name in variables.iter().map(String::as_str).chain(["RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN"]) {
-        world = world.variable(name, "k");
-    }
-    match Settings::parse_with(&yaml, KINDS, &world) {
-        Ok(settings) => assert_eq!(settings.providers.len(), KINDS.len(), "{yaml}"),
+    match Settings::parse_with(&yaml, PROVIDERS, &world_with_variables_of(&[&yaml])) {
+        Ok(settings) => assert_eq!(settings.providers.len(), PROVIDERS.len(), "{yaml}"),
         Err(faults) => panic!("{yaml}\n{faults}"),
     }
 }
 
 #[test]
 fn the_examples_load() {
-    let mut world = world().variable("GOOGLE_APPLICATION_CREDENTIALS", "/google.json");
     let texts = [
         include_str!("../../../conf/examples/all-providers.yaml"),
         include_str!("../../../conf/examples/passthrough.yaml"),
         include_str!("../../../conf/examples/client-keys.yaml"),
     ];
-    for name in texts.iter().flat_map(|text| text.split("${").skip(1)).filter_map(|rest| rest.split('}').next()) {
-        if name != "GOOGLE_APPLICATION_CREDENTIALS" {
-            world = world.variable(name, "value");
-        }
-    }
+    let world = world_with_variables_of(&texts);
     for text in texts {
-        if let Err(faults) = Settings::parse_with(text, KINDS, &world) {
+        if let Err(faults) = Settings::parse_with(text, PROVIDERS, &world) {
             panic!("{text}\n{faults}");
         }
     }
+}
+
+/// A world in which every variable is set that these texts name.
+fn world_with_variables_of(texts: &[&str]) -> World {
+    let mut world = world();
+    for name in texts.iter().flat_map(|text| text.split("${").skip(1)).filter_map(|rest| rest.split('}').next()) {
+        world = world.variable(name, if name == "GOOGLE_APPLICATION_CREDENTIALS" { "/google.json" } else { "value" });
+    }
+    world
 }

@@ -42,7 +42,7 @@ impl Visit<'_> {
                 _ => return Err(fetch.failure(download).await),
             }
             let opening = match self.is_head {
-                true => opening::of_head(download.status, &download.headers, self.caller.headers),
+                true => opening::of_head(download.status, &download.headers, self.caller.headers)?,
                 false => opening::of(download.status, &download.headers, self.caller.headers, self.range)?,
             };
             if opening == Opening::AskForWhole && may_ask_again {

@@ -51,11 +51,7 @@ pub(super) fn of(
             Opening::NoSuchPart { total: total_of_none(source) }
         });
     }
-    let content_type = source.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let content_type = content_type.split(';').next().unwrap_or_default().trim();
-    if NO_FILES.iter().any(|end| content_type.to_ascii_lowercase().ends_with(end)) {
-        return Err(invalid(&format!("The source of a video at {{p}} gave {content_type} instead of it.")));
-    }
+    check_type(source)?;
     let (etag, modified) = (source.get(ETAG), source.get(LAST_MODIFIED));
     if is_held(client, etag, modified) {
         return Ok(Opening::NotModified);
@@ -86,16 +82,27 @@ pub(super) fn of(
 }
 
 /// The same for a client who wants the head alone: the whole file, as far as its source says how long it is.
-pub(super) fn of_head(status: StatusCode, source: &HeaderMap, client: &HeaderMap) -> Opening {
+pub(super) fn of_head(status: StatusCode, source: &HeaderMap, client: &HeaderMap) -> Result<Opening, ApiError> {
+    check_type(source)?;
     if is_held(client, source.get(ETAG), source.get(LAST_MODIFIED)) {
-        return Opening::NotModified;
+        return Ok(Opening::NotModified);
     }
     let length = match status {
         StatusCode::PARTIAL_CONTENT => Part::given(source).and_then(|part| part.total),
         StatusCode::RANGE_NOT_SATISFIABLE => total_of_none(source),
         _ => length_of(source),
     };
-    Opening::Whole { length }
+    Ok(Opening::Whole { length })
+}
+
+/// Fails for a page where a video should be.
+fn check_type(source: &HeaderMap) -> Result<(), ApiError> {
+    let content_type = source.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    match NO_FILES.iter().any(|end| content_type.to_ascii_lowercase().ends_with(end)) {
+        true => Err(invalid(&format!("The source of a video at {{p}} gave {content_type} instead of it."))),
+        false => Ok(()),
+    }
 }
 
 fn length_of(source: &HeaderMap) -> Option<u64> {

@@ -4,15 +4,23 @@ use super::fetch::{Fetch, Place, Want};
 use super::flow::{Flow, Source};
 use super::range::Part;
 use crate::video::{ApiError, ErrorKind};
+use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::try_join;
 
 /// How long a client may take nothing. Players stop reading while they are paused, and ask again when cut off.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
+
+/// So much is written at once, if it is there.
+const GATHERED: usize = 128 * 1024;
 
 /// Times that a source may break without having given another byte.
 const MAX_BREAKS: u32 = 3;
@@ -51,7 +59,6 @@ pub(in crate::gateway) struct Sent {
 impl Sending {
     /// Writes all of it. An error is one of writing to the client.
     pub async fn write(mut self, session: &mut Session) -> pingora::Result<Sent> {
-        let (mut bytes, mut breaks) = (0, 0);
         let header = self.header(session.req_header().version)?;
         if self.length.is_none() && session.req_header().version < Version::HTTP_11 {
             session.set_keepalive(None);
@@ -59,31 +66,61 @@ impl Sending {
         session.as_downstream_mut().set_write_timeout(Some(CLIENT_PATIENCE));
         let flow = self.flow.take();
         session.write_response_header(Box::new(header), flow.is_none()).await?;
-        let Some(mut flow) = flow else { return Ok(Sent { bytes, broken: None }) };
+        let sent = match flow {
+            Some(flow) => self.pump(flow, session).await?,
+            None => Sent { bytes: 0, broken: None },
+        };
+        session.as_downstream_mut().set_write_timeout(None);
+        Ok(sent)
+    }
+
+    /// Moves the bytes, reading on while they are written. What has come is gathered, so that a fast source does not cost
+    /// a call of the system for each piece; what a slow one has given leaves at once.
+    async fn pump(&self, mut flow: Flow, session: &mut Session) -> pingora::Result<Sent> {
+        let (mut bytes, mut breaks, mut gathered) = (0, 0, BytesMut::new());
         loop {
-            match flow.next().await {
+            let next = {
+                let mut reading = pin!(flow.next());
+                let has_room = gathered.len() < GATHERED;
+                let at_once = poll_fn(|cx| Poll::Ready(has_room.then(|| reading.as_mut().poll(cx)))).await;
+                match at_once {
+                    Some(Poll::Ready(next)) => next,
+                    _ if gathered.is_empty() => reading.await,
+                    _ => {
+                        let piece = gathered.split().freeze();
+                        bytes += piece.len() as u64;
+                        let writing = session.write_response_body(Some(piece), false);
+                        try_join!(writing, async { Ok(reading.await) })?.1
+                    }
+                }
+            };
+            match next {
                 Ok(Some(piece)) => {
-                    let length = piece.len() as u64;
-                    session.write_response_body(Some(piece), false).await?;
-                    (bytes, breaks) = (bytes + length, 0);
+                    breaks = 0;
+                    gathered.reserve(GATHERED.max(piece.len()));
+                    gathered.extend_from_slice(&piece);
                 }
                 Ok(None) => break,
                 Err(error) => {
                     breaks += 1;
+                    let position = bytes + gathered.len() as u64;
                     let again = match &self.resume {
-                        Some(resume) if breaks <= MAX_BREAKS => resume.again(bytes).await,
+                        Some(resume) if breaks <= MAX_BREAKS => resume.again(position).await,
                         _ => None,
                     };
                     match again {
                         Some(next) => flow = next,
-                        None => return Ok(Sent { bytes, broken: Some(error) }),
+                        None => {
+                            session.write_response_body(Some(gathered.freeze()), false).await?;
+                            return Ok(Sent { bytes: position, broken: Some(error) });
+                        }
                     }
                 }
             }
         }
         flow.finish().await;
-        session.write_response_body(None, true).await?;
-        session.as_downstream_mut().set_write_timeout(None);
+        bytes += gathered.len() as u64;
+        session.write_response_body(Some(gathered.freeze()), true).await?;
         Ok(Sent { bytes, broken: None })
     }
 

@@ -102,7 +102,7 @@ impl Visit<'_> {
                 Err(ApiError::because(ErrorKind::VideoExpired, "{p} has removed the video."))
             }
             Status::Completed => text.results.get(self.asked.index).ok_or_else(|| {
-                let detail = format!("The job has {} videos, none with this index.", text.results.len());
+                let detail = format!("None of the job's videos ({}) has this index.", text.results.len());
                 ApiError::because(ErrorKind::InvalidIndex, detail).with_param("index")
             }),
         }

@@ -276,7 +276,8 @@ impl Polling {
             let detail = "{p} has failed so often that it is left alone for a while.";
             return Err(ApiError::because(ErrorKind::UpstreamUnavailable, detail).with_retry_after(Some(wait)));
         }
-        let result = poll.make(&self.client, record).await;
+        // Boxed, so that whoever embeds a gateway does not get a future of a hundred layers.
+        let result = Box::pin(poll.make(&self.client, record)).await;
         let is_failure = result.as_ref().is_err_and(|error| is_providers_failure(error.kind));
         entry.breaker.tell(began, Instant::now(), !is_failure);
         entry.watch.exchanged(&Exchanged::of(&result, began.elapsed()));

@@ -63,6 +63,14 @@ fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         r"^[0-9]+(\.[0-9]+)?$" => text.split_once('.').map_or(is_digits(text), |(a, b)| is_digits(a) && is_digits(b)),
         "^[0-9]+x[0-9]+$" => text.split_once('x').is_some_and(|(a, b)| is_digits(a) && is_digits(b)),
+        r"^bytes [0-9]+-[0-9]+/([0-9]+|\*)$" => {
+            let part = text.strip_prefix("bytes ").and_then(|text| text.split_once('/'));
+            part.is_some_and(|(range, total)| {
+                (total == "*" || is_digits(total))
+                    && range.split_once('-').is_some_and(|(a, b)| is_digits(a) && is_digits(b))
+            })
+        }
+        r"^bytes \*/[0-9]+$" => text.strip_prefix("bytes */").is_some_and(is_digits),
         "^\"[0-9a-f]{32}\"$" => {
             let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
             tag.len() == 32 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

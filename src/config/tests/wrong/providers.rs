@@ -187,6 +187,21 @@ fn wrong_providers_and_credentials_report_their_path() {
             "not empty",
         ),
         (
+            "providers: {bedrock: {credentials: {access_key_id: a, session_token: sk-x}}}",
+            "providers.bedrock.credentials",
+            "secret_access_key + session_token, or api_key, found access_key_id + session_token",
+        ),
+        (
+            "providers: {bedrock: {credentials: {api_key: sk-x, projects: [123456789012]}}}",
+            "providers.bedrock.credentials.projects[0]",
+            "expected text, found 123456789012",
+        ),
+        (
+            "providers: {kling: {credentials: {access_key: a}}}",
+            "providers.kling.credentials",
+            "exactly access_key + secret_key, or api_key, found access_key",
+        ),
+        (
             "providers: {vertex: {credentials: {service_account: /nope.json}}}",
             "providers.vertex.credentials.service_account",
             "cannot read /nope.json",
