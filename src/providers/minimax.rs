@@ -6,15 +6,12 @@
 //! asked for, nor when.
 
 use super::job::{Job, JobRule, segment_of};
-use super::minimax_errors::{MODERATION_CODES, Outcome, of_the_file, outcome_of, v2_error};
+use super::minimax_errors::{Outcome, is_moderation, of_the_file, outcome_of, v2_error};
 use super::states::{State, States};
 use super::wire::{Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
-use crate::video::{
-    ApiError, ContentFilter, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number, signed_until,
-};
+use crate::video::{ApiError, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number, signed_until};
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::time::Duration;
 
 pub static MINIMAX: Provider = Provider {
@@ -237,12 +234,10 @@ fn read_v2(reply: &Reply) -> Result<Video<'_>, ApiError> {
 }
 
 fn tell_failure<'a>(video: &mut Video<'a>, error: JobError<'a>) {
-    if MODERATION_CODES.contains(&&*error.code) {
-        let reason = if error.message.is_empty() { &error.code } else { &error.message };
-        let reasons: Vec<Cow<'a, str>> = vec![reason.clone()];
-        video.content_filter = Some(ContentFilter { filtered_count: None, reasons });
+    match is_moderation(&error) {
+        true => video.fail_by_moderation(error),
+        false => video.fail_with(error),
     }
-    video.fail_with(error);
 }
 
 #[cfg(test)]
