@@ -148,8 +148,8 @@ fn read_refusal(reply: &Reply) -> Result<Video<'_>, ApiError> {
         Some(Detail::Text(words)) => (Vec::new(), Some(words)),
         None => (Vec::new(), None),
     };
-    let is_too_early = words.as_deref().is_some_and(|words| words.to_lowercase().contains(TOO_EARLY));
-    if is_too_early {
+    let first_words = words.as_deref().or_else(|| wrongs.first().and_then(|wrong: &Wrong<'_>| wrong.msg.as_deref()));
+    if first_words.is_some_and(|words| words.to_lowercase().contains(TOO_EARLY)) {
         return Ok(Video::in_known_state(State::InProgress));
     }
     if ABOUT_THE_CALL.contains(&reply.status) {
@@ -206,8 +206,16 @@ mod tests {
 
     #[test]
     fn a_result_that_is_still_in_progress_is_no_verdict() {
-        let reply = reply(400, r#"{"detail":"Request is still in progress"}"#);
-        assert_eq!(read_result(&reply).unwrap().status, Status::InProgress);
+        let table = [
+            (400, r#"{"detail":"Request is still in progress"}"#),
+            (400, r#"{"detail":[{"loc":["path"],"msg":"Request is still in progress","type":"t"}]}"#),
+            (202, r#"{"status":"IN_PROGRESS","logs":null}"#),
+            (200, r#"{"status":"IN_QUEUE","queue_position":0}"#),
+        ];
+        for (status, body) in table {
+            let reply = reply(status, body);
+            assert_eq!(read_result(&reply).unwrap().status, Status::InProgress, "{body}");
+        }
     }
 
     #[test]
