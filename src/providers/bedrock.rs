@@ -10,6 +10,7 @@ use super::states::{State, States};
 use super::wire::{Maybe, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Lifetime, Media, Said, Status, Video};
+use http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -197,6 +198,9 @@ fn http_error(reply: &Reply) -> ApiError {
     let said = aws_said(reply);
     let kind = said.code.as_deref().and_then(|code| TYPES.iter().find(|(known, _)| *known == code));
     let kind = kind.map(|(_, kind)| *kind).filter(|_| reply.status.is_client_error());
+    // A 400 that has lost its type on the way is what most of them are.
+    let is_untyped = said.code.is_none() && said.message.is_some() && reply.status == StatusCode::BAD_REQUEST;
+    let kind = kind.or_else(|| is_untyped.then_some(ErrorKind::VideoNotFound));
     let text = said.message.as_deref().unwrap_or_default().to_lowercase();
     match kind {
         Some(ErrorKind::VideoNotFound) if MALFORMED.iter().any(|words| text.contains(words)) => {
@@ -329,6 +333,9 @@ mod tests {
             (403, Some("OptInRequired"), "{}", ErrorKind::UpstreamAccountError),
             (403, None, "", ErrorKind::UpstreamAuthFailed),
             (400, Some("SomethingNew"), "{}", ErrorKind::RefusedByProvider),
+            (400, None, r#"{"message":"Invocation not found."}"#, ErrorKind::VideoNotFound),
+            (400, None, r#"{"message":"Malformed name."}"#, ErrorKind::RefusedByProvider),
+            (400, None, "<html>", ErrorKind::RefusedByProvider),
             (429, Some("ThrottlingException"), "{}", ErrorKind::RateLimited),
             (500, Some("ValidationException"), "{}", ErrorKind::UpstreamError),
             (503, Some("ServiceUnavailableException"), "{}", ErrorKind::UpstreamUnavailable),

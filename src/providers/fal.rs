@@ -73,7 +73,10 @@ struct Name<'a> {
 impl<'a> Name<'a> {
     fn parse(name: &'a str) -> Option<Name<'a>> {
         let (endpoint, request_id) = name.rsplit_once("/requests/")?;
-        let parts: Vec<&str> = endpoint.split('/').collect();
+        let parts: Vec<&str> = match old_endpoint(endpoint) {
+            Some((owner, app)) => vec![owner, app],
+            None => endpoint.split('/').collect(),
+        };
         let length = if parts.first().is_some_and(|first| NAMESPACES.contains(first)) { 3 } else { 2 };
         let fits = |part: &&str| is_plain(part) && *part != "requests";
         let app = parts.get(..length)?.to_vec();
@@ -84,6 +87,15 @@ impl<'a> Name<'a> {
     fn path(&self) -> String {
         format!("{}/requests/{}", path_of(&self.app), self.request_id)
     }
+}
+
+/// `{number}-{app}`, the older way to write `{number}/{app}`: `ensureEndpointIdFormat` in `libs/client/src/utils.ts` of
+/// <https://github.com/fal-ai/fal-js>.
+fn old_endpoint(endpoint: &str) -> Option<(&str, &str)> {
+    let (owner, app) = endpoint.split_once('-')?;
+    let is_number = !owner.is_empty() && owner.bytes().all(|b| b.is_ascii_digit());
+    let is_app = !app.is_empty() && app.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    (is_number && is_app).then_some((owner, app))
 }
 
 fn path(job: &Job<'_>) -> String {
@@ -143,6 +155,10 @@ mod tests {
             ("fal-ai/kling-video/v2/master/text-to-video", Some("/fal-ai/kling-video")),
             ("workflows/acme/teaser", Some("/workflows/acme/teaser")),
             ("comfy/acme/teaser/cut", Some("/comfy/acme/teaser")),
+            ("110602490-fast-clip", Some("/110602490/fast-clip")),
+            ("110602490-", None),
+            ("-clip", None),
+            ("clip-110602490", None),
             ("workflows/acme", None),
             ("veo3", None),
             ("fal-ai/requests", None),

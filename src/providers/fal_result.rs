@@ -9,9 +9,12 @@ use super::dialect::{failure, failure_of_kind, said};
 use super::outputs::Videos;
 use super::states::State;
 use super::wire::{Flag, Items, Maybe, Number, Text};
-use crate::video::{ApiError, ContentFilter, ErrorKind, JobError, Size, Video, seconds_from_number};
+use crate::video::{
+    ApiError, ContentFilter, ErrorKind, JobError, Size, Video, seconds_from_frames, seconds_from_number,
+};
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// Of a result call these are about the call: keys, accounts, rates, time. Every other 4xx is the model's.
@@ -30,8 +33,20 @@ const LOCKED: &[&str] = &["user is locked", "exhausted balance"];
 /// "Request is still in progress": the result was asked for too early.
 const TOO_EARLY: &str = "still in progress";
 
+/// The queue's words for a request that has not ended, in an answer that is about the queue rather than a result.
+const NOT_ENDED: &[&str] = &["IN_QUEUE", "IN_PROGRESS"];
+
 /// Part of the type of what moderation refused: `content_policy_violation`.
 const MODERATION_TYPE: &str = "content_policy";
+
+/// What stands around a result in fal's own sample; both of its clients read the result bare.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Wrapper<'a> {
+    #[serde(borrow)]
+    status: Text<'a>,
+    response: Maybe<&'a RawValue>,
+}
 
 /// What video models commonly say of their result.
 #[derive(Deserialize, Default)]
@@ -92,15 +107,23 @@ pub(super) fn read_result(reply: &Reply) -> Result<Video<'_>, ApiError> {
 }
 
 fn read_output(reply: &Reply) -> Result<Video<'_>, ApiError> {
-    let output: Output<'_> = reply.json()?;
-    let videos: Videos<'_> = reply.json()?;
+    let wrapper: Wrapper<'_> = reply.json()?;
+    let wrapped = wrapper.response.0.filter(|response| response.get().starts_with('{'));
+    let (output, videos): (Output<'_>, Videos<'_>) = match wrapped.map(RawValue::get) {
+        Some(json) => (serde_json::from_str(json).unwrap_or_default(), serde_json::from_str(json).unwrap_or_default()),
+        None => (reply.json()?, reply.json()?),
+    };
+    let has_not_ended = wrapper.status.as_deref().is_some_and(|word| NOT_ENDED.contains(&word));
+    if has_not_ended && videos.0.is_empty() {
+        return Ok(Video::in_known_state(State::InProgress));
+    }
     let mut video = Video::in_known_state(State::Completed);
     video.videos = videos.0;
     video.prompt = output.prompt.0;
     let listed = output.videos.0.and_then(|files| files.into_iter().find_map(|file| file.0));
     if let Some(file) = output.video.0.or(listed) {
         video.size = Size::new(file.width.pixels(), file.height.pixels());
-        video.seconds = file.seconds().and_then(seconds_from_number);
+        video.seconds = file.seconds();
     }
     let flags = output.has_nsfw_concepts.0.unwrap_or_default().into_iter();
     let flagged = flags.filter(|flag| flag.0 == Some(true)).count() as u64;
@@ -111,9 +134,9 @@ fn read_output(reply: &Reply) -> Result<Video<'_>, ApiError> {
 }
 
 impl File {
-    fn seconds(&self) -> Option<f64> {
-        let counted = || Some(self.num_frames.0? / self.fps.0.filter(|fps| *fps > 0.0)?);
-        self.duration.0.or_else(counted)
+    fn seconds(&self) -> Option<String> {
+        let counted = || seconds_from_frames(self.num_frames.0?, self.fps.0?);
+        self.duration.0.and_then(seconds_from_number).or_else(counted)
     }
 }
 
@@ -125,8 +148,8 @@ fn read_refusal(reply: &Reply) -> Result<Video<'_>, ApiError> {
         Some(Detail::Text(words)) => (Vec::new(), Some(words)),
         None => (Vec::new(), None),
     };
-    let is_too_early = words.as_deref().is_some_and(|words| words.to_lowercase().contains(TOO_EARLY));
-    if is_too_early {
+    let first_words = words.as_deref().or_else(|| wrongs.first().and_then(|wrong: &Wrong<'_>| wrong.msg.as_deref()));
+    if first_words.is_some_and(|words| words.to_lowercase().contains(TOO_EARLY)) {
         return Ok(Video::in_known_state(State::InProgress));
     }
     if ABOUT_THE_CALL.contains(&reply.status) {
@@ -183,8 +206,16 @@ mod tests {
 
     #[test]
     fn a_result_that_is_still_in_progress_is_no_verdict() {
-        let reply = reply(400, r#"{"detail":"Request is still in progress"}"#);
-        assert_eq!(read_result(&reply).unwrap().status, Status::InProgress);
+        let table = [
+            (400, r#"{"detail":"Request is still in progress"}"#),
+            (400, r#"{"detail":[{"loc":["path"],"msg":"Request is still in progress","type":"t"}]}"#),
+            (202, r#"{"status":"IN_PROGRESS","logs":null}"#),
+            (200, r#"{"status":"IN_QUEUE","queue_position":0}"#),
+        ];
+        for (status, body) in table {
+            let reply = reply(status, body);
+            assert_eq!(read_result(&reply).unwrap().status, Status::InProgress, "{body}");
+        }
     }
 
     #[test]
@@ -232,6 +263,7 @@ mod tests {
         let table = [
             (r#"{"video":{"url":"https://a/v.mp4","duration":5.041}}"#, Some("5.041")),
             (r#"{"video":{"url":"https://a/v.mp4","num_frames":120,"fps":24}}"#, Some("5")),
+            (r#"{"video":{"url":"https://a/v.mp4","num_frames":121,"fps":24,"duration":0}}"#, Some("5.042")),
             (r#"{"videos":[{"url":"https://a/v.mp4","duration":8.0}]}"#, Some("8")),
             (r#"{"video":{"url":"https://a/v.mp4","num_frames":120,"fps":0}}"#, None),
             (r#"{"video":"https://a/v.mp4"}"#, None),

@@ -6,15 +6,13 @@
 //! asked for, nor when.
 
 use super::job::{Job, JobRule, segment_of};
-use super::minimax_errors::{MODERATION_CODES, Outcome, of_the_file, outcome_of, v2_error};
+use super::minimax_errors::{Outcome, is_moderation, of_the_file, outcome_of, v2_error};
 use super::states::{State, States};
+use super::verdict::Failure;
 use super::wire::{Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
-use crate::video::{
-    ApiError, ContentFilter, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number, signed_until,
-};
+use crate::video::{ApiError, JobError, Lifetime, Media, Size, Status, Video, seconds_from_number, signed_until};
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::time::Duration;
 
 pub static MINIMAX: Provider = Provider {
@@ -115,7 +113,7 @@ struct V2Task<'a> {
     updated_at: Time,
     duration: Number,
     content: Maybe<V2Content<'a>>,
-    error: Maybe<V2Failure<'a>>,
+    error: Maybe<Failure<'a>>,
 }
 
 /// A task that only writes a prompt has a `prompt` here and no link.
@@ -124,14 +122,6 @@ struct V2Task<'a> {
 struct V2Content<'a> {
     #[serde(borrow)]
     url: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct V2Failure<'a> {
-    #[serde(borrow)]
-    code: Text<'a>,
-    message: Text<'a>,
 }
 
 /// A task's id is a number of at most 64 bits.
@@ -227,9 +217,8 @@ fn read_v2(reply: &Reply) -> Result<Video<'_>, ApiError> {
         }
         Status::Failed => {
             video.completed_at = task.updated_at.0;
-            let failure = task.error.0.unwrap_or_default();
-            let (code, message) = (failure.code.0.unwrap_or_default(), failure.message.0.unwrap_or_default());
-            tell_failure(&mut video, JobError { code, message });
+            let error = task.error.0.map_or_else(|| JobError::new("", ""), Failure::into_error);
+            tell_failure(&mut video, error);
         }
         Status::Queued | Status::InProgress => {}
     }
@@ -237,12 +226,10 @@ fn read_v2(reply: &Reply) -> Result<Video<'_>, ApiError> {
 }
 
 fn tell_failure<'a>(video: &mut Video<'a>, error: JobError<'a>) {
-    if MODERATION_CODES.contains(&&*error.code) {
-        let reason = if error.message.is_empty() { &error.code } else { &error.message };
-        let reasons: Vec<Cow<'a, str>> = vec![reason.clone()];
-        video.content_filter = Some(ContentFilter { filtered_count: None, reasons });
+    match is_moderation(&error) {
+        true => video.fail_by_moderation(error),
+        false => video.fail_with(error),
     }
-    video.fail_with(error);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::Reply;
 use super::dialect::{failure, failure_of_kind, said};
+use super::verdict::holds;
 use super::wire::{Maybe, Text};
 use crate::video::{ApiError, ErrorKind, JobError, Said};
 use serde::Deserialize;
@@ -24,8 +25,20 @@ const CODES: &[(&str, ErrorKind)] = &[
 
 const INVALID_PARAMETERS: &str = "2013";
 
+/// What the text of an error holds, in lower case, when it is about the task that was asked for.
+const UNKNOWN_TASK: &[&str] = &["task_id", "task id", "task not found", "task not exist", "task does not exist"];
+
 /// Sensitive input, sensitive output.
-pub(super) const MODERATION_CODES: &[&str] = &["1026", "1027"];
+const MODERATION_CODES: &[&str] = &["1026", "1027"];
+
+/// Moderation's word in a text: "output new_sensitive", "contains sensitive content".
+const MODERATION_SIGNS: &[&str] = &["sensitive"];
+
+/// Whether a job was ended by moderation: by its code, by that at the end of its message, or by what the message says.
+pub(super) fn is_moderation(error: &JobError<'_>) -> bool {
+    let codes = [Some(&*error.code), code_at_the_end(&error.message)];
+    codes.into_iter().flatten().any(|code| MODERATION_CODES.contains(&code)) || holds(&error.message, MODERATION_SIGNS)
+}
 
 /// A task that has failed; its code is then the task's.
 const FAILED: &str = "Fail";
@@ -102,13 +115,15 @@ fn error_of(reply: &Reply, said: Said) -> ApiError {
     }
 }
 
-/// By the code; an id that MiniMax does not know (any more) is an "invalid task_id" to it.
+/// By the code; an id that MiniMax does not know (any more) is an "invalid task_id" to it, with the code of invalid
+/// parameters or with none.
 fn kind_of(said: &Said) -> Option<ErrorKind> {
-    let code = said.code.as_deref()?;
-    let message = said.message.as_deref().unwrap_or_default();
-    if code == INVALID_PARAMETERS && message.contains("task_id") {
+    let code = said.code.as_deref();
+    let of_parameters = code.is_none_or(|code| code == INVALID_PARAMETERS) && said.status < 500;
+    if of_parameters && said.message.as_deref().is_some_and(|message| holds(message, UNKNOWN_TASK)) {
         return Some(ErrorKind::VideoNotFound);
     }
+    let code = code?;
     CODES.iter().find(|(known, _)| *known == code).map(|(_, kind)| *kind)
 }
 
@@ -141,6 +156,7 @@ mod tests {
             (1026, "input new_sensitive", Some(ErrorKind::UpstreamError)),
             (1033, "system error", Some(ErrorKind::UpstreamError)),
             (2013, "invalid params, invalid task_id", Some(ErrorKind::VideoNotFound)),
+            (2013, "invalid params, task not exist", Some(ErrorKind::VideoNotFound)),
             (2013, "invalid params", Some(ErrorKind::RefusedByProvider)),
             (2049, "invalid api key", Some(ErrorKind::UpstreamAuthFailed)),
             (9999, "", Some(ErrorKind::UpstreamError)),
@@ -163,9 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn moderation_is_told_by_a_code_or_by_its_word() {
+        let table = [
+            ("1026", "", true),
+            ("1027", "no", true),
+            ("", "refused (1027)", true),
+            ("422", "input new_sensitive", true),
+            ("1000", "unknown error", false),
+            ("1000", "unknown error (1000)", false),
+        ];
+        for (code, message, want) in table {
+            assert_eq!(is_moderation(&JobError::new(code, message)), want, "{code} {message}");
+        }
+    }
+
+    #[test]
     fn v2_has_its_codes_at_the_end_of_the_message() {
         let table = [
             (400, "invalid params, invalid task_id (2013)", ErrorKind::VideoNotFound),
+            (400, "invalid params, task not exist (2013)", ErrorKind::VideoNotFound),
+            (400, "Invalid task_id", ErrorKind::VideoNotFound),
             (400, "invalid params (2013)", ErrorKind::RefusedByProvider),
             (401, "login fail (1004)", ErrorKind::UpstreamAuthFailed),
             (402, "insufficient balance (1008)", ErrorKind::UpstreamAccountError),

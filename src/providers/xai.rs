@@ -50,14 +50,15 @@ const STATES: States =
 
 /// What codes and texts about moderation hold: `imagine:content-moderated`, "rejected by content moderation", "Content
 /// violates usage guidelines".
-const MODERATION_SIGNS: &[&str] = &["content-moderated", "moderation", "usage guidelines"];
+const MODERATION_SIGNS: &[&str] = &["moderated", "moderation", "usage guidelines", "content policy"];
 
 /// Statuses with which a verdict of moderation is told instead of a failed job.
 const VERDICT_STATUSES: &[u16] = &[400, 403];
 
-/// A wrong key is a 400; an account without money gets 403 from some models and 429 from others.
+/// A wrong key is a 400, and a request that is not known could be one; an account without money gets 403 from some models and 429 from others.
 const TEXTS: Texts = &[
     (400, "api key", ErrorKind::UpstreamAuthFailed),
+    (400, "not found", ErrorKind::VideoNotFound),
     (403, "credits", ErrorKind::UpstreamAccountError),
     (403, "spending limit", ErrorKind::UpstreamAccountError),
     (429, "credits", ErrorKind::UpstreamAccountError),
@@ -207,6 +208,7 @@ mod tests {
             (400, r#"{"code":"imagine:content-moderated","error":"Rejected."}"#),
             (400, r#"{"code":"invalid-argument","error":"Rejected by content moderation."}"#),
             (403, r#"{"code":"permission-denied","error":"Content violates usage guidelines."}"#),
+            (400, r#"{"code":"invalid-argument","error":"The video was moderated."}"#),
         ];
         for (status, body) in table {
             let reply = reply(status, body);
@@ -223,6 +225,7 @@ mod tests {
         let table = [
             (400, "Incorrect API key provided: xa***9.", ErrorKind::UpstreamAuthFailed),
             (400, "Invalid request id.", ErrorKind::RefusedByProvider),
+            (400, "Video generation request r not found", ErrorKind::VideoNotFound),
             (403, "The team has run out of credits.", ErrorKind::UpstreamAccountError),
             (403, "This key may not read videos.", ErrorKind::UpstreamAuthFailed),
             (429, "The team has reached its monthly spending limit.", ErrorKind::UpstreamAccountError),
