@@ -149,7 +149,8 @@ impl<'a> Video<'a> {
             error.code = default_code.into();
         }
         if error.message.is_empty() {
-            error.message = plain_sentence(&error.code).into();
+            let known = if self.content_filter.is_some() { "content_filtered" } else { &error.code };
+            error.message = plain_sentence(known).into();
         }
     }
 }
