@@ -127,8 +127,9 @@ struct Answer<'a> {
     #[serde(borrow)]
     output: Maybe<Output<'a>>,
     usage: Maybe<Usage<'a>>,
-    /// Of an error of the query; a failed job has its own in `output`.
+    /// Of an error of the query; a failed job has its own in `output`, where that says why at all.
     code: Text<'a>,
+    message: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -209,7 +210,8 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
     match video.status {
         Status::Completed => video.expires_at = kept_until(&video, output.watermark_video_url.0.is_some()),
         Status::Failed => {
-            let error = JobError::new(output.code.0.unwrap_or_default(), output.message.0.unwrap_or_default());
+            let code = output.code.0.or(answer.code.0).unwrap_or_default();
+            let error = JobError::new(code, output.message.0.or(answer.message.0).unwrap_or_default());
             video.fail_by_signs(error, MODERATION_SIGNS);
         }
         Status::Queued | Status::InProgress => {}
