@@ -8,10 +8,11 @@ use super::dialect::{failure_by_code, failure_of_kind, moderated, said};
 use super::job::{Job, JobRule, is_uuid};
 use super::outputs::Videos;
 use super::states::{State, States};
-use super::wire::{Maybe, Text, Time};
+use super::wire::{Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{
-    ApiError, ErrorKind, JobError, Lifetime, Size, SizeTable, Source, Status, Video, seconds_from_text, signed_until,
+    ApiError, ErrorKind, JobError, Lifetime, Size, SizeTable, Source, Status, Video, seconds_from_number,
+    seconds_from_text, signed_until,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -164,6 +165,7 @@ struct Usage<'a> {
     output_video_duration: Text<'a>,
     video_duration: Text<'a>,
     duration: Text<'a>,
+    input_video_duration: Number,
     size: Text<'a>,
     video_ratio: Text<'a>,
     #[serde(rename = "SR")]
@@ -222,8 +224,17 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
 impl Usage<'_> {
     /// What the result lasts, before what is paid for.
     fn seconds(&self) -> Option<String> {
-        let texts = [&self.output_video_duration, &self.video_duration, &self.duration];
-        texts.into_iter().find_map(|text| seconds_from_text(text.as_deref()?))
+        let texts = [&self.output_video_duration, &self.video_duration];
+        texts.into_iter().find_map(|text| seconds_from_text(text.as_deref()?)).or_else(|| self.paid_seconds())
+    }
+
+    /// What is paid for, less the video that was put in.
+    fn paid_seconds(&self) -> Option<String> {
+        let paid = seconds_from_text(self.duration.as_deref()?)?;
+        match self.input_video_duration.0.filter(|input| *input > 0.0) {
+            Some(input) => seconds_from_number(((paid.parse::<f64>().ok()? - input) * 1000.0).round() / 1000.0),
+            None => Some(paid),
+        }
     }
 
     fn size(&self) -> Option<Size> {
@@ -240,9 +251,10 @@ fn kept_until(video: &Video<'_>, is_kling: bool) -> Option<i64> {
     let Source::Link(link) = &video.videos.first()?.source else { return None };
     signed_until(link).or_else(|| {
         let (_, rest) = link.split_once("://")?;
-        let seconds = match rest.starts_with("dashscope-") {
+        let host = rest.split(['/', '?']).next()?;
+        let seconds = match host.starts_with("dashscope-") || host.ends_with(".aliyuncs.com") {
+            _ if is_kling => KLING_KEPT_FOR,
             true => KEPT_FOR,
-            false if is_kling => KLING_KEPT_FOR,
             false => return None,
         };
         video.completed_at?.checked_add(seconds)
@@ -301,6 +313,9 @@ mod tests {
         let table = [
             (r#""duration":15,"input_video_duration":5,"output_video_duration":10"#, Some("10")),
             (r#""duration":5.0,"output_video_duration":5.13"#, Some("5.13")),
+            (r#""duration":15.1,"input_video_duration":5"#, Some("10.1")),
+            (r#""duration":5,"input_video_duration":"5""#, None),
+            (r#""duration":5,"input_video_duration":0"#, Some("5")),
             (r#""video_duration":10.23,"video_ratio":"standard""#, Some("10.23")),
             (r#""duration":10.0"#, Some("10")),
             (r#""duration":0"#, None),
@@ -338,6 +353,9 @@ mod tests {
         let table = [
             (format!(r#""video_url":"{bucket}?Expires=1759213419""#), Some(1759213419)),
             (format!(r#""video_url":"{bucket}""#), Some(1759127019 + 86_400)),
+            (r#""video_url":"https://films.oss-cn-beijing.aliyuncs.com/v.mp4""#.into(), Some(1759127019 + 86_400)),
+            (r#""video_url":"https://media.example.com/aliyuncs.com/v.mp4""#.into(), None),
+            (format!(r#""video_url":"{bucket}","watermark_video_url":"{bucket}""#), Some(1761719019)),
             (r#""video_url":"https://k/v.mp4","watermark_video_url":"https://k/w.mp4""#.into(), Some(1761719019)),
             (r#""video_url":"https://media.pixverseai.cn/v.mp4""#.into(), None),
         ];
