@@ -139,6 +139,9 @@ struct Task<'a> {
     status: Text<'a>,
     model: Text<'a>,
     error: Maybe<Failure<'a>>,
+    /// The name that older versions have for it: `content_generation_task.py` in
+    /// <https://github.com/volcengine/volcengine-python-sdk>.
+    failure_reason: Maybe<Failure<'a>>,
     created_at: Time,
     updated_at: Time,
     content: Maybe<Content<'a>>,
@@ -192,7 +195,7 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
     video.completed_at = task.updated_at.0;
     video.videos = task.content.0.unwrap_or_default().video_url.0;
     if video.status == Status::Failed {
-        let error = task.error.0.map_or(JobError::new("", ""), Failure::into_error);
+        let error = task.error.0.or(task.failure_reason.0).map_or(JobError::new("", ""), Failure::into_error);
         video.fail_by_signs(error, MODERATION_SIGNS);
     }
     Ok(video)
