@@ -241,7 +241,9 @@ impl Usage<'_> {
         let written = [&self.size, &self.video_ratio].into_iter().find_map(|text| Size::parse(text.as_deref()?));
         written.or_else(|| {
             let resolution = self.sr.as_deref()?.trim_end_matches(['p', 'P']);
-            Size::in_table(SIZES, resolution, self.ratio.as_deref()?)
+            [&self.ratio, &self.video_ratio]
+                .into_iter()
+                .find_map(|text| Size::in_table(SIZES, resolution, text.as_deref()?))
         })
     }
 }
@@ -334,6 +336,7 @@ mod tests {
             (r#""SR":720,"ratio":"16:9""#, Some("1280x720")),
             (r#""SR":"1080","ratio":"9:16""#, Some("1080x1920")),
             (r#""SR":"480P","ratio":"1:1""#, Some("624x624")),
+            (r#""SR":480,"video_ratio":"9:16""#, Some("480x832")),
             // Not the same for every model, and the model is not named.
             (r#""SR":720,"ratio":"4:3""#, None),
             (r#""SR":720"#, None),
