@@ -45,6 +45,10 @@ const MODERATION_WORDS: &[&str] = &[
     "prohibited",
 ];
 
+/// Codes under which a refusal can come: those of a fault in the request, and none. Others are about the service, whatever
+/// their words.
+const CODES_OF_REFUSALS: &[&str] = &["", "INVALID_ARGUMENT", "FAILED_PRECONDITION"];
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Operation<'a> {
@@ -145,7 +149,7 @@ fn failed(failure: Failure<'_>) -> Video<'_> {
     let error = failure.into_job_error();
     let state = if error.code == "CANCELLED" { State::Cancelled } else { State::Failed };
     let mut video = Video::in_known_state(state);
-    if error.code == "INVALID_ARGUMENT" {
+    if CODES_OF_REFUSALS.contains(&&*error.code) {
         video.content_filter = moderation(&error.message);
     }
     video.fail_with(error);
