@@ -60,8 +60,9 @@ const STATES: States = &[
 ];
 
 /// Codes of moderated tasks hold it, with what was refused before it and why behind it:
-/// `OutputVideoSensitiveContentDetected.PolicyViolation`.
-const MODERATION_SIGNS: &[&str] = &["sensitivecontentdetected"];
+/// `OutputVideoSensitiveContentDetected.PolicyViolation`. Accounts with the separate content security have
+/// `InputTextRiskDetection` and kin: <https://www.volcengine.com/docs/82379/1099476>.
+const MODERATION_SIGNS: &[&str] = &["sensitivecontentdetected", "riskdetection"];
 
 /// Codes whose HTTP status, 403 or 429, says something else: <https://www.volcengine.com/docs/82379/1299023>.
 const CODES: &[(&str, ErrorKind)] = &[
@@ -126,10 +127,10 @@ const SIZES_OF_2_5: SizeTable = &[("480p", "16:9", 854, 480), ("480p", "9:16", 4
 /// The tables that a model goes by, the first that has the size, told by a part of its name. A model that is not here has
 /// no known size.
 const SIZES_BY_MODEL: &[(&str, &[SizeTable])] = &[
-    ("seedance-1-0-", &[SIZES_OF_1_0]),
-    ("seedance-1-5-", &[SIZES]),
-    ("seedance-2-0-", &[SIZES]),
-    ("seedance-2-5-", &[SIZES_OF_2_5, SIZES]),
+    ("seedance-1-0", &[SIZES_OF_1_0]),
+    ("seedance-1-5", &[SIZES]),
+    ("seedance-2-0", &[SIZES]),
+    ("seedance-2-5", &[SIZES_OF_2_5, SIZES]),
 ];
 
 #[derive(Deserialize, Default)]
@@ -139,6 +140,9 @@ struct Task<'a> {
     status: Text<'a>,
     model: Text<'a>,
     error: Maybe<Failure<'a>>,
+    /// The name that older versions have for it: `content_generation_task.py` in
+    /// <https://github.com/volcengine/volcengine-python-sdk>.
+    failure_reason: Maybe<Failure<'a>>,
     created_at: Time,
     updated_at: Time,
     content: Maybe<Content<'a>>,
@@ -192,7 +196,7 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
     video.completed_at = task.updated_at.0;
     video.videos = task.content.0.unwrap_or_default().video_url.0;
     if video.status == Status::Failed {
-        let error = task.error.0.map_or(JobError::new("", ""), Failure::into_error);
+        let error = task.error.0.or(task.failure_reason.0).map_or(JobError::new("", ""), Failure::into_error);
         video.fail_by_signs(error, MODERATION_SIGNS);
     }
     Ok(video)
@@ -239,6 +243,7 @@ mod tests {
             ("doubao-seedance-2-0-260128", "4k", "1:1", Some("2880x2880")),
             ("doubao-seedance-2-0-260128", "720p", "adaptive", None),
             ("doubao-seedance-2-0-260128", "8k", "16:9", None),
+            ("doubao-seedance-2-0", "720P", "16:9", Some("1280x720")),
             ("seedance-9-0-pro", "720p", "16:9", None),
             ("", "720p", "16:9", None),
         ];

@@ -84,11 +84,16 @@ struct Sora1Job<'a> {
     failure_reason: Text<'a>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, Clone)]
 #[serde(default)]
 struct Generation<'a> {
     #[serde(borrow)]
     id: Text<'a>,
+    // What the job says, too, where it is complete.
+    prompt: Text<'a>,
+    n_seconds: Number,
+    width: Number,
+    height: Number,
 }
 
 /// Every other plain name is taken for Sora 2, whose ids have no documented alphabet.
@@ -133,9 +138,11 @@ fn read_sora_1<'a>(reply: &'a Reply) -> Result<Video<'a>, ApiError> {
     };
     let mut video = Video::in_state(word, STATES);
     video.model = job.model.0;
-    video.prompt = job.prompt.0;
-    video.seconds = job.n_seconds.0.and_then(seconds_from_number);
-    video.size = Size::new(job.width.pixels(), job.height.pixels());
+    let first = job.generations.0.as_ref().and_then(|generations| generations.first()).cloned().unwrap_or_default();
+    video.prompt = job.prompt.0.or(first.prompt.0);
+    video.seconds = [job.n_seconds, first.n_seconds].into_iter().find_map(|n| seconds_from_number(n.0?));
+    video.size = Size::new(job.width.pixels(), job.height.pixels())
+        .or_else(|| Size::new(first.width.pixels(), first.height.pixels()));
     video.created_at = job.created_at.0;
     video.completed_at = job.finished_at.0;
     video.expires_at = job.expires_at.0;

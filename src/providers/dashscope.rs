@@ -8,10 +8,11 @@ use super::dialect::{failure_by_code, failure_of_kind, moderated, said};
 use super::job::{Job, JobRule, is_uuid};
 use super::outputs::Videos;
 use super::states::{State, States};
-use super::wire::{Maybe, Text, Time};
+use super::wire::{Maybe, Number, Text, Time};
 use super::{BaseUrl, Call, CredentialForm, NO_VARIANTS, Provider, Reply, Scheme, Step};
 use crate::video::{
-    ApiError, ErrorKind, JobError, Lifetime, Size, SizeTable, Source, Status, Video, seconds_from_text, signed_until,
+    ApiError, ErrorKind, JobError, Lifetime, Size, SizeTable, Source, Status, Video, seconds_from_number,
+    seconds_from_text, signed_until,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -127,8 +128,9 @@ struct Answer<'a> {
     #[serde(borrow)]
     output: Maybe<Output<'a>>,
     usage: Maybe<Usage<'a>>,
-    /// Of an error of the query; a failed job has its own in `output`.
+    /// Of an error of the query; a failed job has its own in `output`, where that says why at all.
     code: Text<'a>,
+    message: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -163,6 +165,7 @@ struct Usage<'a> {
     output_video_duration: Text<'a>,
     video_duration: Text<'a>,
     duration: Text<'a>,
+    input_video_duration: Number,
     size: Text<'a>,
     video_ratio: Text<'a>,
     #[serde(rename = "SR")]
@@ -209,7 +212,8 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
     match video.status {
         Status::Completed => video.expires_at = kept_until(&video, output.watermark_video_url.0.is_some()),
         Status::Failed => {
-            let error = JobError::new(output.code.0.unwrap_or_default(), output.message.0.unwrap_or_default());
+            let code = output.code.0.or(answer.code.0).unwrap_or_default();
+            let error = JobError::new(code, output.message.0.or(answer.message.0).unwrap_or_default());
             video.fail_by_signs(error, MODERATION_SIGNS);
         }
         Status::Queued | Status::InProgress => {}
@@ -220,15 +224,26 @@ fn read_task(reply: &Reply) -> Result<Video<'_>, ApiError> {
 impl Usage<'_> {
     /// What the result lasts, before what is paid for.
     fn seconds(&self) -> Option<String> {
-        let texts = [&self.output_video_duration, &self.video_duration, &self.duration];
-        texts.into_iter().find_map(|text| seconds_from_text(text.as_deref()?))
+        let texts = [&self.output_video_duration, &self.video_duration];
+        texts.into_iter().find_map(|text| seconds_from_text(text.as_deref()?)).or_else(|| self.paid_seconds())
+    }
+
+    /// What is paid for, less the video that was put in.
+    fn paid_seconds(&self) -> Option<String> {
+        let paid = seconds_from_text(self.duration.as_deref()?)?;
+        match self.input_video_duration.0.filter(|input| *input > 0.0) {
+            Some(input) => seconds_from_number(((paid.parse::<f64>().ok()? - input) * 1000.0).round() / 1000.0),
+            None => Some(paid),
+        }
     }
 
     fn size(&self) -> Option<Size> {
         let written = [&self.size, &self.video_ratio].into_iter().find_map(|text| Size::parse(text.as_deref()?));
         written.or_else(|| {
             let resolution = self.sr.as_deref()?.trim_end_matches(['p', 'P']);
-            Size::in_table(SIZES, resolution, self.ratio.as_deref()?)
+            [&self.ratio, &self.video_ratio]
+                .into_iter()
+                .find_map(|text| Size::in_table(SIZES, resolution, text.as_deref()?))
         })
     }
 }
@@ -238,9 +253,10 @@ fn kept_until(video: &Video<'_>, is_kling: bool) -> Option<i64> {
     let Source::Link(link) = &video.videos.first()?.source else { return None };
     signed_until(link).or_else(|| {
         let (_, rest) = link.split_once("://")?;
-        let seconds = match rest.starts_with("dashscope-") {
+        let host = rest.split(['/', '?']).next()?;
+        let seconds = match host.starts_with("dashscope-") || host.ends_with(".aliyuncs.com") {
+            _ if is_kling => KLING_KEPT_FOR,
             true => KEPT_FOR,
-            false if is_kling => KLING_KEPT_FOR,
             false => return None,
         };
         video.completed_at?.checked_add(seconds)
@@ -299,6 +315,9 @@ mod tests {
         let table = [
             (r#""duration":15,"input_video_duration":5,"output_video_duration":10"#, Some("10")),
             (r#""duration":5.0,"output_video_duration":5.13"#, Some("5.13")),
+            (r#""duration":15.1,"input_video_duration":5"#, Some("10.1")),
+            (r#""duration":5,"input_video_duration":"5""#, None),
+            (r#""duration":5,"input_video_duration":0"#, Some("5")),
             (r#""video_duration":10.23,"video_ratio":"standard""#, Some("10.23")),
             (r#""duration":10.0"#, Some("10")),
             (r#""duration":0"#, None),
@@ -317,6 +336,7 @@ mod tests {
             (r#""SR":720,"ratio":"16:9""#, Some("1280x720")),
             (r#""SR":"1080","ratio":"9:16""#, Some("1080x1920")),
             (r#""SR":"480P","ratio":"1:1""#, Some("624x624")),
+            (r#""SR":480,"video_ratio":"9:16""#, Some("480x832")),
             // Not the same for every model, and the model is not named.
             (r#""SR":720,"ratio":"4:3""#, None),
             (r#""SR":720"#, None),
@@ -336,6 +356,9 @@ mod tests {
         let table = [
             (format!(r#""video_url":"{bucket}?Expires=1759213419""#), Some(1759213419)),
             (format!(r#""video_url":"{bucket}""#), Some(1759127019 + 86_400)),
+            (r#""video_url":"https://films.oss-cn-beijing.aliyuncs.com/v.mp4""#.into(), Some(1759127019 + 86_400)),
+            (r#""video_url":"https://media.example.com/aliyuncs.com/v.mp4""#.into(), None),
+            (format!(r#""video_url":"{bucket}","watermark_video_url":"{bucket}""#), Some(1761719019)),
             (r#""video_url":"https://k/v.mp4","watermark_video_url":"https://k/w.mp4""#.into(), Some(1761719019)),
             (r#""video_url":"https://media.pixverseai.cn/v.mp4""#.into(), None),
         ];

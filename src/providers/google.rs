@@ -45,6 +45,10 @@ const MODERATION_WORDS: &[&str] = &[
     "prohibited",
 ];
 
+/// Codes under which a refusal can come: those of a fault in the request, and none. Others are about the service, whatever
+/// their words.
+const CODES_OF_REFUSALS: &[&str] = &["", "INVALID_ARGUMENT", "FAILED_PRECONDITION"];
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Operation<'a> {
@@ -74,7 +78,7 @@ struct Response<'a> {
     videos: Items<Clip<'a>>,
     generated_samples: Items<Sample<'a>>,
     rai_media_filtered_count: Number,
-    rai_media_filtered_reasons: Maybe<Items<Text<'a>>>,
+    rai_media_filtered_reasons: Maybe<Reasons<'a>>,
     rai_error_message: Text<'a>,
     rai_text_filtered_reason: Maybe<TextFilter<'a>>,
 }
@@ -101,6 +105,14 @@ struct Clip<'a> {
     bytes_base64_encoded: Text<'a>,
     encoding: Text<'a>,
     mime_type: Text<'a>,
+}
+
+/// A list of texts, or a lone one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reasons<'a> {
+    List(#[serde(borrow)] Items<Text<'a>>),
+    Lone(#[serde(borrow)] Text<'a>),
 }
 
 #[derive(Deserialize)]
@@ -137,7 +149,7 @@ fn failed(failure: Failure<'_>) -> Video<'_> {
     let error = failure.into_job_error();
     let state = if error.code == "CANCELLED" { State::Cancelled } else { State::Failed };
     let mut video = Video::in_known_state(state);
-    if error.code == "INVALID_ARGUMENT" {
+    if CODES_OF_REFUSALS.contains(&&*error.code) {
         video.content_filter = moderation(&error.message);
     }
     video.fail_with(error);
@@ -153,7 +165,7 @@ fn finished(response: Response<'_>) -> Video<'_> {
     video.videos = listed.chain(samples).filter_map(Clip::into_media).map(guard).collect();
 
     let text_filter = response.rai_text_filtered_reason.0.and_then(TextFilter::into_reason);
-    let reasons = response.rai_media_filtered_reasons.0.unwrap_or_default().into_iter().filter_map(|reason| reason.0);
+    let reasons = response.rai_media_filtered_reasons.0.map(Reasons::into_texts).unwrap_or_default().into_iter();
     let reasons: Vec<Cow<'_, str>> = reasons.chain(response.rai_error_message.0).chain(text_filter).collect();
     let count = response.rai_media_filtered_count.whole();
     // A plain 0 beside videos is the whole truth; without videos the reasons are.
@@ -206,6 +218,15 @@ impl<'a> Clip<'a> {
     fn into_media(self) -> Option<Media<'a>> {
         let data = self.bytes_base64_encoded.0.or(self.encoded_video.0);
         media(self.gcs_uri.0.or(self.uri.0), data, self.mime_type.0.or(self.encoding.0))
+    }
+}
+
+impl<'a> Reasons<'a> {
+    fn into_texts(self) -> Vec<Cow<'a, str>> {
+        match self {
+            Reasons::List(texts) => texts.into_iter().filter_map(|text| text.0).collect(),
+            Reasons::Lone(text) => text.0.into_iter().collect(),
+        }
     }
 }
 

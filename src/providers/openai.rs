@@ -63,6 +63,9 @@ pub const STATES: States = &[
 /// `content_filter` and kin.
 const MODERATION_CODES: &[&str] = &["moderation", "content_policy", "content_filter", "responsibleaipolicy"];
 
+/// The words of OpenAI's own moderation, in lower case, for failures without a code.
+const MODERATION_WORDS: &[&str] = &["blocked by our moderation system"];
+
 /// Codes that come as 401, 403 or 429 but mean that the account has no money or is locked.
 const ACCOUNT_CODES: &[&str] =
     &["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"];
@@ -184,8 +187,12 @@ fn tell_failure<'a>(video: &mut Video<'a>, failure: Failure<'a>) {
         return;
     }
     let error = failure.into_error();
-    // By the code alone: the words are those of whichever server it is.
-    match holds(&error.code, MODERATION_CODES) {
+    // By the code where there is one: other words are those of whichever server it is.
+    let is_moderation = match error.code.is_empty() {
+        true => holds(&error.message, MODERATION_WORDS),
+        false => holds(&error.code, MODERATION_CODES),
+    };
+    match is_moderation {
         true => video.fail_by_moderation(error),
         false => video.fail_with(error),
     }
