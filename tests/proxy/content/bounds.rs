@@ -170,3 +170,45 @@ fn a_download_that_outlasts_the_end_is_cut_off() {
     let rest = String::from_utf8_lossy(&client.read_to_end()).into_owned();
     assert!(rest.bytes().all(|b| b == b'a'), "nothing is made up for what is missing: {rest}");
 }
+
+#[test]
+fn a_file_is_opened_with_the_credential_that_knows_its_job() {
+    const OTHER: Option<&str> = Some("Bearer k-other");
+    let api = Upstream::start(|request, stream| match (request.target.as_str(), request.header("authorization")) {
+        ("/v1/videos/video_a", OTHER) => {
+            answer(stream, 200, &[JSON], br#"{"id":"video_a","object":"video","status":"completed"}"#)
+        }
+        (_, OTHER) => answer(stream, 200, &[MP4], b"found"),
+        _ => answer(stream, 404, &[JSON], br#"{"error":{"message":"no such video"}}"#),
+    });
+    for cache in [true, false] {
+        let keys = "[{name: one, api_key: k-first}, {name: other, api_key: k-other}]";
+        let proxy = before(&api, &format!("    credentials: {keys}\n    poll: {{cache: {cache}}}\n"));
+        for method in ["GET", "GET", "HEAD"] {
+            let got = send(proxy.address(), method, OPENAIS, &[("Range", "bytes=0-")]);
+            assert!(got.status < 300, "{method} {cache}: {} {}", got.status, got.text());
+        }
+    }
+}
+
+#[test]
+fn a_download_is_counted_once_and_its_time_is_that_to_its_head() {
+    let api = api(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\ncontent-type: video/mp4\r\ncontent-length: 8\r\n\r\nabcd");
+        std::thread::sleep(Duration::from_millis(1500));
+        stream.write_all(b"efgh").is_ok()
+    });
+    let proxy = Proxy::start(&format!(
+        "admin: 127.0.0.1:0\nproviders:\n  openai: {{base_url: \"http://{}/v1\", credentials: {{api_key: k-123456}}}}\n",
+        api.address()
+    ));
+    assert_eq!(get(proxy.address(), OPENAIS).text(), "abcdefgh");
+    let metrics = get(proxy.admin_address(), "/metrics").text();
+    let of = |name: &str| -> f64 {
+        let lines = metrics.lines().filter(|line| line.starts_with(name) && line.contains("openai"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    assert_eq!(of("vidgate_requests_total"), 1.0, "{metrics}");
+    assert_eq!(of("vidgate_request_duration_seconds_count"), 1.0, "{metrics}");
+    assert!(of("vidgate_request_duration_seconds_sum") < 1.0, "{metrics}");
+}

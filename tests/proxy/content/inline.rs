@@ -222,7 +222,7 @@ fn hostile_documents_are_errors_and_nothing_else() {
     let documents = [
         nest("[", "]"),
         nest("{\"a\":", "}"),
-        format!("{}{}", "[".repeat(100), format!("\"{long}\"")),
+        format!("{}\"{long}\"", "[".repeat(100)),
         format!("{start}{long}"),
         format!("{start}{long}\\"),
         format!("{start}{long}\\u00"),

@@ -6,6 +6,9 @@ use std::io::Write;
 use std::time::Duration;
 
 const RUNWAYS: &str = "0b1b5e0e-6a56-4c1c-9d63-0d5d0e6a7a10";
+/// Headers of a request.
+type Lines = &'static [(&'static str, &'static str)];
+
 const MP4: (&str, &str) = ("content-type", "video/mp4");
 
 fn before(source: &Upstream) -> (Upstream, Proxy) {
@@ -124,35 +127,36 @@ fn a_link_that_cannot_be_asked_for_anew_is_not_called_gone() {
 
 #[test]
 fn conditions_are_weighed_as_the_standard_has_it() {
-    let (date, later, sooner) =
-        ("Wed, 21 Oct 2015 07:28:00 GMT", "Thu, 22 Oct 2015 07:28:00 GMT", "Tue, 20 Oct 2015 07:28:00 GMT");
+    const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+    const LATER: &str = "Thu, 22 Oct 2015 07:28:00 GMT";
+    const SOONER: &str = "Tue, 20 Oct 2015 07:28:00 GMT";
+    const RANGE: (&str, &str) = ("Range", "bytes=0-1");
     let tagged = Upstream::start(move |_, stream| {
-        answer(stream, 200, &[MP4, ("etag", "\"a\""), ("last-modified", date)], b"0123456789")
+        answer(stream, 200, &[MP4, ("etag", "\"a\""), ("last-modified", DATE)], b"0123456789")
     });
-    let dated = Upstream::start(move |_, stream| answer(stream, 200, &[MP4, ("last-modified", date)], b"0123456789"));
+    let dated = Upstream::start(move |_, stream| answer(stream, 200, &[MP4, ("last-modified", DATE)], b"0123456789"));
     let bare = Upstream::start(move |_, stream| answer(stream, 200, &[MP4], b"0123456789"));
-    let range = ("Range", "bytes=0-1");
-    let table: &[(&Upstream, &[(&str, &str)], u16)] = &[
+    let table: &[(&Upstream, Lines, u16)] = &[
         (&tagged, &[("If-None-Match", "\"a\"")], 304),
         (&tagged, &[("If-None-Match", "W/\"a\", \"b\"")], 304),
         (&tagged, &[("If-None-Match", "*")], 304),
-        (&tagged, &[("If-None-Match", "\"b\""), ("If-Modified-Since", date)], 200),
-        (&tagged, &[("If-None-Match", "\"a\""), range], 304),
-        (&tagged, &[("If-None-Match", "\"b\""), range], 206),
-        (&tagged, &[("If-None-Match", "\"b\""), range, ("If-Range", "\"a\"")], 206),
-        (&tagged, &[range, ("If-Range", "\"b\"")], 200),
-        (&tagged, &[range, ("If-Range", "W/\"a\"")], 200),
+        (&tagged, &[("If-None-Match", "\"b\""), ("If-Modified-Since", DATE)], 200),
+        (&tagged, &[("If-None-Match", "\"a\""), RANGE], 304),
+        (&tagged, &[("If-None-Match", "\"b\""), RANGE], 206),
+        (&tagged, &[("If-None-Match", "\"b\""), RANGE, ("If-Range", "\"a\"")], 206),
+        (&tagged, &[RANGE, ("If-Range", "\"b\"")], 200),
+        (&tagged, &[RANGE, ("If-Range", "W/\"a\"")], 200),
         (&tagged, &[("If-Range", "\"b\"")], 200),
-        (&dated, &[("If-Modified-Since", date)], 304),
-        (&dated, &[("If-Modified-Since", later)], 304),
-        (&dated, &[("If-Modified-Since", sooner)], 200),
+        (&dated, &[("If-Modified-Since", DATE)], 304),
+        (&dated, &[("If-Modified-Since", LATER)], 304),
+        (&dated, &[("If-Modified-Since", SOONER)], 200),
         (&dated, &[("If-Modified-Since", "yesterday")], 200),
-        (&dated, &[("If-None-Match", "\"a\""), ("If-Modified-Since", later)], 200),
-        (&dated, &[range, ("If-Range", date)], 206),
-        (&dated, &[range, ("If-Range", later)], 200),
+        (&dated, &[("If-None-Match", "\"a\""), ("If-Modified-Since", LATER)], 200),
+        (&dated, &[RANGE, ("If-Range", DATE)], 206),
+        (&dated, &[RANGE, ("If-Range", LATER)], 200),
         (&bare, &[("If-None-Match", "*")], 304),
-        (&bare, &[("If-Modified-Since", later)], 200),
-        (&bare, &[range, ("If-Range", "\"a\"")], 200),
+        (&bare, &[("If-Modified-Since", LATER)], 200),
+        (&bare, &[RANGE, ("If-Range", "\"a\"")], 200),
     ];
     for (source, headers, status) in table {
         let (_provider, proxy) = before(source);
@@ -173,7 +177,7 @@ fn a_kept_connection_is_in_order_after_every_kind_of_answer() {
     });
     let (_provider, proxy) = before(&source);
     let mut client = Client::connect(proxy.address());
-    let table: &[(&str, &[(&str, &str)], u16)] = &[
+    let table: &[(&str, Lines, u16)] = &[
         ("HEAD", &[], 200),
         ("GET", &[("If-None-Match", "\"a\"")], 304),
         ("HEAD", &[("If-None-Match", "\"a\"")], 304),
