@@ -250,3 +250,19 @@ fn a_video_behind_thousands_of_long_strings_is_found() {
     assert_eq!(whole.status, 200, "{}", whole.text());
     assert!(whole.body == file, "{} bytes", whole.body.len());
 }
+
+#[test]
+fn a_video_that_ends_in_the_middle_never_looks_whole() {
+    let start = r#"{"done":true,"response":{"generateVideoResponse":{"generatedSamples":[{"video":{"encodedVideo":""#;
+    let long = "A".repeat(40_000);
+    for rest in ["", "\\", "\\u00", "\u{1}", "é", "====\"", "=A\"}", "A\"}"] {
+        let (_api, proxy) = before(format!("{start}{long}{rest}"));
+        let mut client = crate::support::Client::connect(proxy.address());
+        client.write(format!("GET {CONTENT} HTTP/1.1\r\nHost: videos.test\r\nConnection: close\r\n\r\n").as_bytes());
+        let got = String::from_utf8_lossy(&client.read_to_end()).to_ascii_lowercase();
+        // What has a closing quote is all there is of the string, whatever becomes of the answer.
+        let is_closed = rest == "====\"" || rest == "A\"}";
+        let is_cut = got.starts_with("http/1.1 200") && !got.ends_with("0\r\n\r\n");
+        assert!(is_closed || is_cut || got.starts_with("http/1.1 502"), "{rest:?}: {} bytes", got.len());
+    }
+}

@@ -26,7 +26,7 @@ fn saying(text: &'static str, keeps: bool) -> Upstream {
 /// All that a client of HTTP/1.1 reads until the connection ends.
 fn read_off(proxy: &Proxy) -> String {
     let mut client = Client::connect(proxy.address());
-    client.write(format!("GET {CONTENT} HTTP/1.1\r\nHost: videos.test\r\n\r\n").as_bytes());
+    client.write(format!("GET {CONTENT} HTTP/1.1\r\nHost: videos.test\r\nConnection: close\r\n\r\n").as_bytes());
     String::from_utf8_lossy(&client.read_to_end()).into_owned()
 }
 
@@ -261,4 +261,65 @@ fn what_a_slow_source_has_given_reaches_the_client_at_once() {
         assert!(began.elapsed() < Duration::from_secs(8), "{start}: after {:?}", began.elapsed());
         drop(stop);
     }
+}
+
+#[test]
+fn lengths_that_make_no_sense_are_no_lengths() {
+    let table = [
+        "content-length: -1\r\n\r\nabcd",
+        "content-length: 4x\r\n\r\nabcd",
+        "content-length: 4\r\ncontent-length: 9\r\n\r\nabcdefghi",
+        "content-length: 99999999999999999999999\r\n\r\nabcd",
+        "transfer-encoding: chunked\r\n\r\n4\r\nabcd\r\nzz\r\n",
+        "transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nabcd",
+    ];
+    for lines in table {
+        let text: &str = format!("HTTP/1.1 200 X\r\ncontent-type: video/mp4\r\n{lines}").leak();
+        let (_provider, proxy) = before(&saying(text, false));
+        let got = read_off(&proxy).to_ascii_lowercase();
+        let (head, body) = got.split_once("\r\n\r\n").unwrap_or_default();
+        let is_error = head.starts_with("http/1.1 502");
+        // Nothing ends as if it were whole, unless it is: what came until the source's connection ended.
+        let is_cut = head.contains("content-length: 9") && body.len() < 9
+            || head.contains("chunked") && !body.ends_with("0\r\n\r\n");
+        let is_whole = body == "4\r\nabcd\r\n0\r\n\r\n" && !lines.contains("chunked");
+        assert!(is_error || is_cut || is_whole, "{lines}: {got}");
+    }
+}
+
+#[test]
+fn a_stream_of_http_2_that_is_not_read_holds_up_its_source() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const TOTAL: usize = 200 << 20;
+    let sent = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&sent);
+    let source = Upstream::start(move |_, stream| {
+        let _ = write!(stream, "HTTP/1.1 200 X\r\ncontent-type: video/mp4\r\ncontent-length: {TOTAL}\r\n\r\n");
+        let piece = vec![7; 64 << 10];
+        while count.load(Ordering::SeqCst) < TOTAL && stream.write_all(&piece).is_ok() {
+            count.fetch_add(piece.len(), Ordering::SeqCst);
+        }
+        false
+    });
+    let (_provider, proxy) = before(&source);
+    let address = proxy.address();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let body = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::builder().uri(format!("http://{address}{CONTENT}")).body(()).unwrap();
+        let (response, _) = sender.ready().await.unwrap().send_request(request, true).unwrap();
+        response.await.unwrap().into_body()
+    });
+    let mut last = usize::MAX;
+    wait_until("the source is held up", || {
+        let now = sent.load(Ordering::SeqCst);
+        let is_still = now == last && now > 0;
+        last = now;
+        std::thread::sleep(Duration::from_millis(100));
+        is_still
+    });
+    assert!(last < TOTAL / 4, "{last} bytes left the source");
+    drop(body);
 }
