@@ -37,7 +37,7 @@ fn a_bucket_is_opened_with_keys_of_its_own_cloud_only() {
 }
 
 #[test]
-fn a_chain_that_left_the_providers_host_comes_back_with_nothing() {
+fn a_chain_that_left_the_providers_host_comes_back_without_its_credential() {
     let home: Arc<Mutex<String>> = Arc::default();
     let back = Arc::clone(&home);
     let cdn = Upstream::start(move |_, stream| {
