@@ -275,8 +275,9 @@ impl Entry {
     }
 
     /// The values of the configured headers, which may be secrets.
-    pub fn header_secrets(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.headers.iter().map(|(_, value)| value).filter(|value| value.is_sensitive())
+    pub fn configured_secrets(&self) -> impl Iterator<Item = String> {
+        let sensitive = self.headers.iter().map(|(_, value)| value).filter(|value| value.is_sensitive());
+        sensitive.filter_map(|value| value.to_str().ok()).map(str::to_owned)
     }
 }
 

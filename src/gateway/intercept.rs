@@ -157,7 +157,11 @@ impl Gateway {
         }
         match self.answer_for(asked, is_head, entry, caller, answered).await {
             // An error that came before any look into the cache was not counted yet.
-            Err(error) if self.rates.exempt_hits && answered.upstream.is_none() => {
+            Err(error)
+                if self.rates.exempt_hits
+                    && answered.upstream.is_none()
+                    && error.kind != ErrorKind::ClientRateLimited =>
+            {
                 Err(self.rates.count(caller.address).err().unwrap_or(error))
             }
             result => result,

@@ -110,7 +110,12 @@ impl Fetch {
             StatusCode::FORBIDDEN => storage::is_object(&place.address),
             _ => false,
         };
-        let kind = if is_refusal { ErrorKind::UpstreamAuthFailed } else { ErrorKind::VideoExpired };
+        let kind = match is_refusal {
+            // It is the client's credential that was refused, so it is the client who must hear of it.
+            true if self.entry.forwards() => ErrorKind::ClientAuthRefused,
+            true => ErrorKind::UpstreamAuthFailed,
+            false => ErrorKind::VideoExpired,
+        };
         let said = self.words(download).await;
         let mut error = ApiError::said(kind, said);
         self.redactor.error(&mut error);

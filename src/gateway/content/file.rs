@@ -45,8 +45,11 @@ impl Visit<'_> {
                 true => opening::of_head(download.status, &download.headers, self.caller.headers)?,
                 false => opening::of(download.status, &download.headers, self.caller.headers, self.range)?,
             };
-            if opening == Opening::AskForWhole && may_ask_again {
+            if opening == Opening::AskForWhole {
                 download.discard().await;
+                if !may_ask_again {
+                    return Err(opening::never_whole());
+                }
                 download = fetch.open(place, &Want::whole()).await?;
                 may_ask_again = false;
                 continue;

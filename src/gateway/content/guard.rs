@@ -62,6 +62,11 @@ impl Guard<'_> {
         self.settings.allow_hosts.iter().any(is_it)
     }
 
+    /// Whether results of this kind live on this host.
+    pub fn is_home_of_results(&self, host: &str) -> bool {
+        self.row.link_hosts.iter().any(|entry| is_below(entry, host))
+    }
+
     /// How far connections to this host may reach, if it is one that results live on.
     fn reach(&self, address: &BaseAddress) -> Result<Reach, ApiError> {
         let host = address.host.as_str();
@@ -71,7 +76,7 @@ impl Guard<'_> {
         if !address.tls {
             return Err(refusal(&format!("it leads to {host} without https")));
         }
-        if address.port != 443 || !self.row.link_hosts.iter().any(|entry| is_below(entry, host)) {
+        if address.port != 443 || !self.is_home_of_results(host) {
             let detail =
                 format!("{} is not among the hosts that results of {} live on", address.authority(), self.row.kind);
             return Err(refusal(&detail));

@@ -1,6 +1,7 @@
 //! From a source's answer to ours: which part of the file it holds, and what is said about it.
 
 use super::range::{ByteRange, Part, is_same_version, total_of_none};
+use crate::video::time::from_http_date;
 use crate::video::{ApiError, ErrorKind};
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE,
@@ -162,11 +163,19 @@ fn says_something(content_type: &HeaderValue) -> bool {
 fn is_held(client: &HeaderMap, etag: Option<&HeaderValue>, modified: Option<&HeaderValue>) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     if client.contains_key(IF_NONE_MATCH) {
-        let Some(etag) = etag.and_then(|etag| etag.to_str().ok()).map(opaque) else { return false };
+        // Any version will do for a star, also one without a tag.
+        let etag = etag.and_then(|etag| etag.to_str().ok()).map(opaque);
         let lists = client.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-        return lists.flat_map(|list| list.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == etag);
+        return lists.flat_map(|list| list.split(',')).any(|tag| tag.trim() == "*" || Some(opaque(tag)) == etag);
     }
-    modified.is_some() && client.get(IF_MODIFIED_SINCE) == modified
+    let date = |value: Option<&HeaderValue>| from_http_date(value?.to_str().ok()?);
+    let (since, modified) = (date(client.get(IF_MODIFIED_SINCE)), date(modified));
+    since.zip(modified).is_some_and(|(since, modified)| modified <= since)
+}
+
+/// The whole was asked for, and something else came again.
+pub(super) fn never_whole() -> ApiError {
+    invalid("The source of a video at {p} gave a part of it, or none, where the whole was asked for.")
 }
 
 fn invalid(detail: &str) -> ApiError {

@@ -4,16 +4,18 @@ use super::fetch::{Fetch, Place, Want};
 use super::flow::{Flow, Source};
 use super::range::Part;
 use crate::video::{ApiError, ErrorKind};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::{HttpTask, ServerSession as HttpSession};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio::try_join;
 
 /// How long a client may take nothing. Players stop reading while they are paused, and ask again when cut off.
@@ -24,6 +26,9 @@ const GATHERED: usize = 128 * 1024;
 
 /// Times that a source may break without having given another byte.
 const MAX_BREAKS: u32 = 3;
+
+/// What Pingora is told so that it empties its buffer, and gives back when it has.
+const FLUSHED: ErrorType = ErrorType::Custom("flushed");
 
 /// A file, or a part of it, about to be sent.
 pub(in crate::gateway) struct Sending {
@@ -85,11 +90,10 @@ impl Sending {
                 let at_once = poll_fn(|cx| Poll::Ready(has_room.then(|| reading.as_mut().poll(cx)))).await;
                 match at_once {
                     Some(Poll::Ready(next)) => next,
-                    _ if gathered.is_empty() => reading.await,
                     _ => {
                         let piece = gathered.split().freeze();
                         bytes += piece.len() as u64;
-                        let writing = session.write_response_body(Some(piece), false);
+                        let writing = write_out(session, piece);
                         try_join!(writing, async { Ok(reading.await) })?.1
                     }
                 }
@@ -136,6 +140,22 @@ impl Sending {
             None => {}
         }
         Ok(header)
+    }
+}
+
+/// Writes a piece, and with it what waits in buffers: the head at first, and whatever does not fill them. Without a
+/// piece that alone.
+async fn write_out(session: &mut Session, piece: Bytes) -> pingora::Result<()> {
+    session.write_response_body(Some(piece), false).await?;
+    // Frames of HTTP/2 wait for nothing.
+    let HttpSession::H1(h1) = session.as_downstream_mut() else { return Ok(()) };
+    // Pingora empties its buffer for a body of known length at its end, or when it is told that there is no more.
+    let end = Error::new(FLUSHED);
+    let flushing = h1.response_duplex_vec(vec![HttpTask::Body(None, false), HttpTask::Failed(end)]);
+    match timeout(CLIENT_PATIENCE, flushing).await {
+        Ok(Err(error)) if *error.etype() != FLUSHED => Err(error),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::explain(ErrorType::WriteTimedout, "the client takes nothing").into_down()),
     }
 }
 

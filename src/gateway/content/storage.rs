@@ -23,6 +23,9 @@ pub(super) fn target(address: &str, job: &Job<'_>, guard: &Guard<'_>) -> Result<
     match scheme {
         "gs" => {
             let (bucket, object) = parts(name)?;
+            if !guard.is_home_of_results(GOOGLE) {
+                return Err(refusal("it lies in a bucket of Google's, which no credential of this provider opens"));
+            }
             let path = format!("/storage/v1/b/{bucket}/o/{}?alt=media", utf8_percent_encode(object, UNRESERVED));
             Ok(Some(at(GOOGLE.to_owned(), path, guard)))
         }

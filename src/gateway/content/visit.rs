@@ -13,7 +13,7 @@ use crate::gateway::answer::Answer;
 use crate::gateway::caller::Caller;
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::inline::{Inline, Wanted};
-use crate::gateway::poll::{JobKey, Told};
+use crate::gateway::poll::{How, JobKey, Told};
 use crate::gateway::redact::Redactor;
 use crate::gateway::text::{self, Stored};
 use crate::gateway::{Answered, Gateway};
@@ -57,6 +57,11 @@ impl Visit<'_> {
             }
             match self.open(&told, stored, fetch, &place, answered).await? {
                 Found::Served(served) => return Ok(served),
+                Found::Gone(download) if is_fresh && told.how == How::Stale => {
+                    download.discard().await;
+                    let detail = "The link to the video is gone, and {p} could not be asked for a new one.";
+                    return Err(ApiError::because(ErrorKind::UpstreamUnavailable, detail));
+                }
                 Found::Gone(download) if is_fresh => {
                     let fetch = self.fetch(&told, &place).await?;
                     return Err(fetch.gone(*download, &place).await);
@@ -122,12 +127,13 @@ impl Visit<'_> {
         let secrets = |key: &Authenticator| -> Vec<String> {
             key.secrets().into_iter().map(|secret| secret.expose().to_owned()).collect()
         };
-        let mut redactor = Redactor::new([]);
+        let configured = || self.entry.configured_secrets();
+        let mut redactor = Redactor::new(configured());
         let mut proof = None;
         match &self.entry.means {
             Means::None => {}
             Means::Forward => {
-                redactor = Redactor::of_client(self.authorization, []);
+                redactor = Redactor::of_client(self.authorization, configured());
                 proof = self.authorization.cloned().map(|mut value| {
                     value.set_sensitive(true);
                     Proof::Header((AUTHORIZATION, value))
@@ -137,7 +143,7 @@ impl Visit<'_> {
                 if let Some(key) = self.authenticator(told).filter(|_| place.is_guarded) {
                     let deadline = Instant::now() + self.entry.timeout;
                     let fetched = key.proof(&self.gateway.polling.client, deadline).await;
-                    redactor = Redactor::new(secrets(key));
+                    redactor = Redactor::new(secrets(key).into_iter().chain(configured()));
                     proof = Some(fetched.map_err(|mut error| {
                         redactor.error(&mut error);
                         error

@@ -21,6 +21,10 @@ use tokio::time::Instant;
 /// Of what is held in memory, so much is decoded at once.
 const PIECE: usize = 64 * 1024;
 
+/// Long strings that are each held against what came before them. Further ones wait for the end of the answer: to read
+/// it anew for every one would cost the square of its length.
+const MAX_LOOKS: usize = 100;
+
 /// Which video is wanted, and how long its provider may send nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -103,6 +107,7 @@ pub(super) async fn hear(
     wanted: Wanted,
     found_in: impl Fn(&Reply) -> Option<usize>,
 ) -> Result<Heard, ApiError> {
+    let allowed = deadline.saturating_duration_since(Instant::now());
     let download = client.open(endpoint, outgoing, limits.retries, deadline, &mut 0).await?;
     if !download.status.is_success() || download.headers.contains_key(CONTENT_ENCODING) {
         let reply = client.whole(download, limits, deadline).await?;
@@ -110,17 +115,24 @@ pub(super) async fn hear(
     }
     let mut scan = Scan::new(download, limits.max_body, wanted.idle_timeout);
     while scan.find_long().await? {
-        let reply = scan.reply(scan.elider.so_far().into());
-        if found_in(&reply) == Some(scan.elider.number()) {
-            return Ok(Heard { reply, inline: Some(scan.into_inline()), is_whole: false });
+        if scan.elider.number() < MAX_LOOKS {
+            let reply = scan.reply(scan.elider.so_far().into());
+            if found_in(&reply) == Some(scan.elider.number()) {
+                return Ok(Heard { reply, inline: Some(scan.into_inline()), is_whole: false });
+            }
         }
         scan.elider.pass_long();
     }
     let is_whole = scan.elider.number() == 0;
     let reply = scan.into_reply().await;
     let Some(number) = found_in(&reply) else { return Ok(Heard { reply, inline: None, is_whole }) };
-    // What tells that this string is the video came behind it.
+    // What tells that this string is the video came behind it. Reading so far may have taken longer than a poll may.
+    let deadline = Instant::now() + allowed;
     let download = client.open(endpoint, outgoing, limits.retries, deadline, &mut 0).await?;
+    if !download.status.is_success() {
+        let reply = client.whole(download, limits, deadline).await?;
+        return Ok(Heard { reply, inline: None, is_whole: true });
+    }
     let mut again = Scan::new(download, limits.max_body, wanted.idle_timeout);
     while again.find_long().await? {
         if again.elider.number() == number {

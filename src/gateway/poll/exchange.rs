@@ -90,8 +90,12 @@ impl Poll {
         let Some(job) = self.entry.row.job.check(&self.job) else { return Err(ApiError::new(ErrorKind::Internal)) };
         match &self.entry.means {
             Means::None => {
-                let worker =
-                    Worker { proof: None, redactor: Redactor::new(self.configured_secrets()), key: None, index: 0 };
+                let worker = Worker {
+                    proof: None,
+                    redactor: Redactor::new(self.entry.configured_secrets()),
+                    key: None,
+                    index: 0,
+                };
                 self.work(client, &job, record, &worker, Holder::Own(0)).await
             }
             Means::Forward => self.make_as_the_client(client, &job, record).await,
@@ -144,7 +148,7 @@ impl Poll {
             .await
             .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
         let secrets = key.secrets().into_iter().map(|secret| secret.expose().to_owned());
-        let redactor = Redactor::new(secrets.chain(self.configured_secrets()));
+        let redactor = Redactor::new(secrets.chain(self.entry.configured_secrets()));
         let proof = proof.map_err(|mut error| {
             redactor.error(&mut error);
             error
@@ -167,7 +171,7 @@ impl Poll {
         let (Some(value), Some(holder)) = (&self.authorization, self.client) else {
             return Err(ApiError::new(ErrorKind::Internal));
         };
-        let redactor = Redactor::of_client(Some(value), self.configured_secrets());
+        let redactor = Redactor::of_client(Some(value), self.entry.configured_secrets());
         let mut value = value.clone();
         value.set_sensitive(true);
         let worker = Worker { proof: Some(Proof::Header((AUTHORIZATION, value))), redactor, key: None, index: 0 };
@@ -255,10 +259,6 @@ impl Poll {
                 }
             }
         }
-    }
-
-    fn configured_secrets(&self) -> impl Iterator<Item = String> {
-        self.entry.header_secrets().filter_map(|value| value.to_str().ok()).map(str::to_owned)
     }
 }
 

@@ -166,3 +166,103 @@ fn an_error_instead_of_an_answer_is_that_error() {
         assert_eq!(get(proxy.address(), CONTENT).status, want, "{status}");
     }
 }
+
+/// An answer that names its end last, so that it must be asked for again, told in pieces that take their time.
+fn late(file: &[u8]) -> String {
+    format!(
+        r#"{{"response":{{"generateVideoResponse":{{"generatedSamples":[{}]}}}},"done":true}}"#,
+        sample(&STANDARD.encode(file))
+    )
+}
+
+#[test]
+fn an_answer_that_takes_longer_than_a_poll_may_is_asked_for_again_all_the_same() {
+    let file = bytes(100_000);
+    let body = late(&file);
+    let api = Upstream::start(move |_, stream| {
+        let head =
+            format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let pieces = body.as_bytes().chunks(body.len() / 6 + 1);
+        stream.write_all(head.as_bytes()).is_ok()
+            && pieces.into_iter().all(|piece| {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                stream.write_all(piece).is_ok()
+            })
+    });
+    let proxy = Proxy::start(&config(&api, ", timeout: 700ms"));
+    let whole = get(proxy.address(), CONTENT);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    assert!(whole.body == file, "{} bytes", whole.body.len());
+}
+
+#[test]
+fn an_answer_that_fails_the_second_time_is_that_failure() {
+    let body = late(&bytes(100_000));
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let api = Upstream::start(move |_, stream| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => answer(stream, 200, &[("content-type", "application/json")], body.as_bytes()),
+        _ => answer(
+            stream,
+            429,
+            &[("content-type", "application/json"), ("retry-after", "9")],
+            br#"{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}"#,
+        ),
+    });
+    let proxy = Proxy::start(&config(&api, ", retries: 0"));
+    let failed = get(proxy.address(), CONTENT);
+    assert_eq!((failed.status, failed.code().as_str()), (429, "rate_limit_exceeded"), "{}", failed.text());
+    assert_eq!(failed.header("retry-after"), Some("9"));
+}
+
+#[test]
+fn hostile_documents_are_errors_and_nothing_else() {
+    let long = "A".repeat(40_000);
+    let nest = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
+    let start = r#"{"done":true,"response":{"generateVideoResponse":{"generatedSamples":[{"video":{"encodedVideo":""#;
+    let documents = [
+        nest("[", "]"),
+        nest("{\"a\":", "}"),
+        format!("{}\"{long}\"", "[".repeat(100)),
+        format!("{start}{long}"),
+        format!("{start}{long}\\"),
+        format!("{start}{long}\\u00"),
+        format!("\"{long}\""),
+        format!("{{\"{long}\":1}}"),
+        "]}]}\"".repeat(10_000),
+        String::new(),
+    ];
+    for document in documents {
+        let shown: String = document.chars().take(40).collect();
+        let (_api, proxy) = before(document);
+        let got = send(proxy.address(), "GET", CONTENT, &[("Range", "bytes=0-1")]);
+        assert_eq!(got.status, 502, "{shown}: {}", got.text());
+        assert_eq!(get(proxy.address(), "/v1/videos/models/veo-3/operations/abc:nobody").status, 400);
+    }
+}
+
+#[test]
+fn a_video_behind_thousands_of_long_strings_is_found() {
+    let file = bytes(100_000);
+    let text = format!("\"{}\",", "x".repeat(17_000)).repeat(6_000);
+    let document = format!(r#"{{"metadata":[{text}0],"done":true,{}"#, &done(&[sample(&STANDARD.encode(&file))])[24..]);
+    let (_api, proxy) = before(document);
+    let whole = get(proxy.address(), CONTENT);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    assert!(whole.body == file, "{} bytes", whole.body.len());
+}
+
+#[test]
+fn a_video_that_ends_in_the_middle_never_looks_whole() {
+    let start = r#"{"done":true,"response":{"generateVideoResponse":{"generatedSamples":[{"video":{"encodedVideo":""#;
+    let long = "A".repeat(40_000);
+    for rest in ["", "\\", "\\u00", "\u{1}", "é", "====\"", "=A\"}", "A\"}"] {
+        let (_api, proxy) = before(format!("{start}{long}{rest}"));
+        let mut client = crate::support::Client::connect(proxy.address());
+        client.write(format!("GET {CONTENT} HTTP/1.1\r\nHost: videos.test\r\nConnection: close\r\n\r\n").as_bytes());
+        let got = String::from_utf8_lossy(&client.read_to_end()).to_ascii_lowercase();
+        // What has a closing quote is all there is of the string, whatever becomes of the answer.
+        let is_closed = rest == "====\"" || rest == "A\"}";
+        let is_cut = got.starts_with("http/1.1 200") && !got.ends_with("0\r\n\r\n");
+        assert!(is_closed || is_cut || got.starts_with("http/1.1 502"), "{rest:?}: {} bytes", got.len());
+    }
+}

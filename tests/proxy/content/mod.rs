@@ -1,8 +1,10 @@
 //! The bytes of finished videos: from every kind of source, whole and in parts, and from nowhere else.
 
+mod bounds;
 mod forms;
 mod hostile;
 mod inline;
+mod lies;
 mod sources;
 
 use crate::support::{Request, Upstream};
