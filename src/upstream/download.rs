@@ -11,7 +11,10 @@ use pingora::ErrorType;
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +23,11 @@ const IDLE: Duration = Duration::from_secs(50);
 
 /// A body grows from its announced length up to this at once; a longer one grows as it comes.
 const EAGER: usize = 64 * 1024;
+
+/// What Pingora reads at once, from how much on more may be there, and the longest piece.
+const READ: usize = 64 * 1024;
+const FULL: usize = READ / 2;
+const PIECE: usize = 3 * READ;
 
 /// How much of a body that nobody wants is read, and how long, so that its connection can be used again.
 const SCRAPS: usize = 64 * 1024;
@@ -32,6 +40,8 @@ pub struct Download {
     session: HttpSession,
     pub status: StatusCode,
     pub headers: HeaderMap,
+    /// Why no more will come, once what came before it has been handed out.
+    failure: Option<Box<pingora::Error>>,
 }
 
 impl Download {
@@ -42,12 +52,36 @@ impl Download {
         status: StatusCode,
         headers: HeaderMap,
     ) -> Download {
-        Download { connector, peer, session, status, headers }
+        Download { connector, peer, session, status, headers, failure: None }
     }
 
     /// The next piece of the body; `None` after its last. Fails when the connection ends before the body does.
+    ///
+    /// Pingora reads 64 KiB at most. Where more is there already it comes along, so that a fast source does not cost a call
+    /// of the system for each of them.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Box<pingora::Error>> {
-        self.session.read_response_body().await
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let HttpSession::H1(h1) = &mut self.session else { return self.session.read_response_body().await };
+        let Some(first) = h1.read_body_ref().await? else { return Ok(None) };
+        if first.len() < FULL {
+            return Ok(Some(Bytes::copy_from_slice(first)));
+        }
+        let mut piece = BytesMut::with_capacity(PIECE);
+        piece.extend_from_slice(first);
+        while piece.len() + READ <= PIECE {
+            let mut reading = pin!(h1.read_body_ref());
+            match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+                Poll::Ready(Ok(Some(more))) => piece.extend_from_slice(more),
+                Poll::Ready(Err(error)) => {
+                    self.failure = Some(error);
+                    break;
+                }
+                Poll::Ready(Ok(None)) | Poll::Pending => break,
+            }
+        }
+        Ok(Some(piece.freeze()))
     }
 
     /// The same with a limit on the silence before it.

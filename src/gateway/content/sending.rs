@@ -4,7 +4,6 @@ use super::fetch::{Fetch, Place, Want};
 use super::flow::{Flow, Source};
 use super::range::Part;
 use crate::video::{ApiError, ErrorKind};
-use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -16,13 +15,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio::try_join;
 
 /// How long a client may take nothing. Players stop reading while they are paused, and ask again when cut off.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(300);
 
-/// So much is written at once, if it is there.
-const GATHERED: usize = 128 * 1024;
+/// Pieces of this length are longer than the buffer of any connection.
+const LARGE: usize = 16 * 1024;
 
 /// Times that a source may break without having given another byte.
 const MAX_BREAKS: u32 = 3;
@@ -79,52 +77,50 @@ impl Sending {
         Ok(sent)
     }
 
-    /// Moves the bytes, reading on while they are written. What has come is gathered, so that a fast source does not cost
-    /// a call of the system for each piece; what a slow one has given leaves at once.
+    /// Moves the bytes, a piece at a time: as much as its source has at hand. Before it waits for more, what was written
+    /// has left.
     async fn pump(&self, mut flow: Flow, session: &mut Session) -> pingora::Result<Sent> {
-        let (mut bytes, mut breaks, mut gathered) = (0, 0, BytesMut::new());
+        let (mut bytes, mut breaks, mut may_be_buffered) = (0, 0, true);
         loop {
             let next = {
                 let mut reading = pin!(flow.next());
-                let has_room = gathered.len() < GATHERED;
-                let at_once = poll_fn(|cx| Poll::Ready(has_room.then(|| reading.as_mut().poll(cx)))).await;
-                match at_once {
-                    Some(Poll::Ready(next)) => next,
-                    _ => {
-                        let piece = gathered.split().freeze();
-                        bytes += piece.len() as u64;
-                        let writing = write_out(session, piece);
-                        try_join!(writing, async { Ok(reading.await) })?.1
+                match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+                    Poll::Ready(next) => next,
+                    Poll::Pending => {
+                        if may_be_buffered {
+                            flush(session).await?;
+                            may_be_buffered = false;
+                        }
+                        reading.await
                     }
                 }
             };
             match next {
                 Ok(Some(piece)) => {
-                    breaks = 0;
-                    gathered.reserve(GATHERED.max(piece.len()));
-                    gathered.extend_from_slice(&piece);
+                    let length = piece.len();
+                    session.write_response_body(Some(piece), false).await?;
+                    // A large piece does not pass through the buffer, and empties it first.
+                    (bytes, breaks, may_be_buffered) = (bytes + length as u64, 0, length < LARGE);
                 }
                 Ok(None) => break,
                 Err(error) => {
                     breaks += 1;
-                    let position = bytes + gathered.len() as u64;
                     let again = match &self.resume {
-                        Some(resume) if breaks <= MAX_BREAKS => resume.again(position).await,
+                        Some(resume) if breaks <= MAX_BREAKS => resume.again(bytes).await,
                         _ => None,
                     };
                     match again {
                         Some(next) => flow = next,
                         None => {
-                            session.write_response_body(Some(gathered.freeze()), false).await?;
-                            return Ok(Sent { bytes: position, broken: Some(error) });
+                            flush(session).await?;
+                            return Ok(Sent { bytes, broken: Some(error) });
                         }
                     }
                 }
             }
         }
         flow.finish().await;
-        bytes += gathered.len() as u64;
-        session.write_response_body(Some(gathered.freeze()), true).await?;
+        session.write_response_body(None, true).await?;
         Ok(Sent { bytes, broken: None })
     }
 
@@ -143,10 +139,8 @@ impl Sending {
     }
 }
 
-/// Writes a piece, and with it what waits in buffers: the head at first, and whatever does not fill them. Without a
-/// piece that alone.
-async fn write_out(session: &mut Session, piece: Bytes) -> pingora::Result<()> {
-    session.write_response_body(Some(piece), false).await?;
+/// Sends what waits in the buffer of the connection: the head at first, and whatever does not fill it.
+async fn flush(session: &mut Session) -> pingora::Result<()> {
     // Frames of HTTP/2 wait for nothing.
     let HttpSession::H1(h1) = session.as_downstream_mut() else { return Ok(()) };
     // Pingora empties its buffer for a body of known length at its end, or when it is told that there is no more.
