@@ -2,13 +2,13 @@
 
 use super::rates;
 use crate::config::{ClientAuth, ClientKey};
+use crate::upstream::unix_now;
 use crate::video::{ApiError, ErrorKind};
 use governor::DefaultDirectRateLimiter;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use ring::digest;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use subtle::ConstantTimeEq;
 
 /// Where a key is looked for, in this order.
@@ -89,7 +89,7 @@ impl Known {
     }
 
     fn allows(&self, provider: Option<&str>) -> Result<(), ApiError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let now = unix_now();
         if self.key.expires.is_some_and(|end| end <= now) {
             return Err(ApiError::because(ErrorKind::InvalidApiKey, "The key has expired."));
         }

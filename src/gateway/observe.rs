@@ -6,10 +6,12 @@
 use super::Answered;
 use super::trace::{Span, SpanId};
 use crate::config::BaseAddress;
+use crate::upstream::Outgoing;
 use crate::video::ErrorKind;
 use http::Method;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// Hands out a [`Watch`] for each provider when a gateway is made, so that nothing is looked up for a request.
 ///
@@ -75,3 +77,37 @@ impl Observer for Unobserved {
 }
 
 impl Watch for Unobserved {}
+
+/// A call that is under way, within the span of the request that caused it.
+pub(super) struct Calling<'a> {
+    pub parent: Option<&'a Span>,
+    pub span: Option<&'a Span>,
+    pub began: Instant,
+}
+
+impl Calling<'_> {
+    /// Tells that it is over, where its trace is kept.
+    pub fn is_over(
+        &self,
+        watch: &dyn Watch,
+        outgoing: &Outgoing<'_>,
+        address: &BaseAddress,
+        result: Result<u16, ErrorKind>,
+        resent: u32,
+    ) {
+        let (Some(parent), Some(span)) = (self.parent, self.span.filter(|span| span.is_sampled)) else { return };
+        let took = self.began.elapsed();
+        watch.called(&Called {
+            span,
+            parent: parent.id,
+            method: &outgoing.method,
+            address,
+            path: outgoing.path,
+            status: result.ok(),
+            error: result.err(),
+            resent,
+            began: SystemTime::now() - took,
+            took,
+        });
+    }
+}

@@ -129,14 +129,7 @@ impl VideoText {
         for part in [spelling.id, "\0", spelling.origin] {
             hash.update(part.as_bytes());
         }
-        let mut etag = String::with_capacity(34);
-        etag.push('"');
-        for byte in hash.finish().as_ref().iter().take(16) {
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
-        // Hexadecimal digits and quotes can stand in a header.
-        HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+        strong_tag(hash.finish().as_ref())
     }
 }
 
@@ -188,6 +181,18 @@ fn pieces(json: Bytes, marks: usize) -> Vec<Bytes> {
     }
     pieces.push(rest);
     pieces
+}
+
+/// A strong entity tag made of the first half of a hash.
+pub(super) fn strong_tag(hash: &[u8]) -> HeaderValue {
+    let mut etag = String::with_capacity(34);
+    etag.push('"');
+    for byte in hash.iter().take(16) {
+        let _ = write!(etag, "{byte:02x}");
+    }
+    etag.push('"');
+    // Hexadecimal digits and quotes can stand in a header.
+    HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Text as it stands inside a JSON string.

@@ -1,6 +1,7 @@
 //! A reply whose head has come; its body is read as it comes.
 
 use super::body;
+use super::clock::unix_now;
 use super::fault::Fault;
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
@@ -15,7 +16,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
@@ -109,8 +110,7 @@ impl Download {
                 let (status, mut headers) = (self.status, std::mem::take(&mut self.headers));
                 self.give_back().await;
                 let body = body::unfold(body, &mut headers, max_body)?;
-                let received_at =
-                    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+                let received_at = unix_now();
                 Ok(Reply { status, headers, body, received_at })
             }
             failed => {

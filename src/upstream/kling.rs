@@ -2,13 +2,14 @@
 //!
 //! "API Authentication" in <https://app.klingai.com/global/dev/document-api/apiReference/commonInfo>.
 
+use super::clock::unix_now;
 use super::jwt;
 use crate::config::Secret;
 use arc_swap::ArcSwapOption;
 use ring::hmac;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kling's sample lets a token last half an hour, in seconds.
@@ -64,7 +65,7 @@ impl Minter {
         if let Some(token) = self.token.load().as_ref().filter(|token| Instant::now() < token.replace_at) {
             return Ok(token.secret.clone());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let now = unix_now();
         let secret = Secret::from(self.mint(now)?);
         let lasts = Duration::from_secs(LASTS.into()).saturating_sub(MARGIN);
         self.token.store(Some(Arc::new(Token { secret: secret.clone(), replace_at: Instant::now() + lasts })));

@@ -9,6 +9,7 @@ mod attempt;
 mod auth;
 mod body;
 mod client;
+mod clock;
 mod download;
 mod endpoint;
 mod fault;
@@ -27,6 +28,7 @@ mod trust;
 
 pub use auth::{Authenticator, Header, Proof};
 pub use client::Client;
+pub use clock::unix_now;
 pub use download::Download;
 pub use endpoint::Endpoint;
 pub use outgoing::{Limits, Outgoing};

@@ -1,9 +1,10 @@
 //! When a call is sent again, and after which pause.
 
+use super::clock::unix_now;
 use super::download::Download;
 use super::fault::{Again, Fault};
 use crate::providers::retry_after;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The longest `Retry-After` that is waited for inside an exchange.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -15,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn pause(result: &Result<Download, Fault>, tried: u32) -> Option<Duration> {
     match result {
         Ok(reply) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+            let now = unix_now();
             pause_after(reply.status.as_u16(), retry_after(&reply.headers, now), tried)
         }
         Err(fault) => match fault.again {

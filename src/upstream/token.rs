@@ -1,5 +1,6 @@
 //! Access tokens: asked for once by whoever needs one first, kept until shortly before they end.
 
+use super::clock::unix_now;
 use super::{Client, Endpoint, Limits, Outgoing, Trust};
 use crate::config::{BaseAddress, Secret};
 use crate::providers::Reply;
@@ -9,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method};
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -126,7 +127,7 @@ impl TokenSource {
     }
 
     async fn fetch(&self, client: &Client, deadline: Instant) -> Result<Secret, ApiError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let now = unix_now();
         let form = (self.form)(now).map_err(|why| ApiError::because(ErrorKind::UpstreamAuthFailed, why))?;
         let outgoing = Outgoing {
             method: Method::POST,

@@ -2,18 +2,18 @@
 
 use super::guard::{Guard, Target, refusal};
 use super::storage;
-use crate::gateway::Called;
 use crate::gateway::entry::Entry;
+use crate::gateway::observe::Calling;
 use crate::gateway::poll::Polling;
 use crate::gateway::redact::Redactor;
 use crate::gateway::trace::Span;
 use crate::providers::{Job, retry_after, said};
-use crate::upstream::{Download, Endpoint, Limits, Outgoing, Proof};
+use crate::upstream::{Download, Endpoint, Limits, Outgoing, Proof, unix_now};
 use crate::video::{ApiError, ErrorKind, Said};
 use http::header::{HOST, LOCATION, RANGE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
@@ -88,7 +88,7 @@ impl Fetch {
     /// What an answer means that is neither the file nor a reason to ask for a new link.
     pub async fn failure(&self, download: Download) -> ApiError {
         let status = download.status.as_u16();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |at| at.as_secs() as i64);
+        let now = unix_now();
         let wait = retry_after(&download.headers, now);
         let kind = match status {
             429 => ErrorKind::RateLimited,
@@ -187,21 +187,9 @@ impl Fetch {
         let (began, mut resent) = (Instant::now(), 0);
         let (deadline, retries) = (began + self.entry.content.idle_timeout, self.entry.limits.retries);
         let opened = self.polling.client.open(&endpoint, &outgoing, retries, deadline, &mut resent).await;
-        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
-            let took = began.elapsed();
-            self.entry.watch.called(&Called {
-                span: &span,
-                parent: parent.id,
-                method: &want.method,
-                address: endpoint.address(),
-                path,
-                status: opened.as_ref().ok().map(|download| download.status.as_u16()),
-                error: opened.as_ref().err().map(|error| error.kind),
-                resent,
-                began: SystemTime::now() - took,
-                took,
-            });
-        }
+        let calling = Calling { parent: self.trace.as_ref(), span: span.as_ref(), began };
+        let result = opened.as_ref().map(|download| download.status.as_u16()).map_err(|error| error.kind);
+        calling.is_over(&*self.entry.watch, &outgoing, endpoint.address(), result, resent);
         opened.map_err(|mut error| {
             self.redactor.error(&mut error);
             error

@@ -3,11 +3,11 @@
 
 use crate::gateway::inline::Inline;
 use crate::gateway::poll::JobKey;
+use crate::gateway::text::strong_tag;
 use crate::video::ApiError;
 use http::HeaderValue;
 use moka::sync::Cache;
 use ring::digest;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Measures that are kept, and how long: a finished video does not change.
@@ -43,12 +43,7 @@ impl Measures {
             length += piece.len() as u64;
             hash.update(&piece);
         }
-        let mut etag = String::from("\"");
-        for byte in hash.finish().as_ref().iter().take(16) {
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
-        let etag = HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        let etag = strong_tag(hash.finish().as_ref());
         let measure = Measure { length, etag };
         self.0.insert((job, index), measure.clone());
         Ok(measure)

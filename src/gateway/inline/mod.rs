@@ -8,14 +8,14 @@ mod decode;
 mod elide;
 
 use crate::providers::Reply;
-use crate::upstream::{Client, Download, Endpoint, Limits, Outgoing};
+use crate::upstream::{Client, Download, Endpoint, Limits, Outgoing, unix_now};
 use crate::video::{ApiError, ErrorKind, Source, Video};
 use bytes::Bytes;
 use decode::Decoder;
 use elide::Elider;
 use http::header::CONTENT_ENCODING;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Of what is held in memory, so much is decoded at once.
@@ -187,7 +187,7 @@ impl Scan {
     }
 
     fn reply(&self, body: Bytes) -> Reply {
-        let received_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let received_at = unix_now();
         Reply { status: self.download.status, headers: self.download.headers.clone(), body, received_at }
     }
 

@@ -2,15 +2,14 @@
 
 use super::Poll;
 use crate::config::BaseAddress;
-use crate::gateway::Called;
 use crate::gateway::inline::{self, Heard};
+use crate::gateway::observe::Calling;
 use crate::gateway::trace::Span;
 use crate::providers::{Job, Reply, Step};
 use crate::upstream::{Client, Endpoint, Header, Outgoing, Reach};
 use crate::video::ApiError;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::time::Instant;
 
 impl Poll {
@@ -24,24 +23,12 @@ impl Poll {
         job: &Job<'_>,
         span: Option<&Span>,
     ) -> Result<Heard, ApiError> {
-        let (started, mut resent) = (Instant::now(), 0);
-        let result = self.heard(client, endpoint, outgoing, before, job, &mut resent).await;
-        if let (Some(parent), Some(span)) = (&self.trace, span.filter(|span| span.is_sampled)) {
-            let took = started.elapsed();
-            self.entry.watch.called(&Called {
-                span,
-                parent: parent.id,
-                method: &outgoing.method,
-                address: endpoint.address(),
-                path: outgoing.path,
-                status: result.as_ref().ok().map(|heard| heard.reply.status.as_u16()),
-                error: result.as_ref().err().map(|error| error.kind),
-                resent,
-                began: SystemTime::now() - took,
-                took,
-            });
-        }
-        result
+        let calling = Calling { parent: self.trace.as_ref(), span, began: Instant::now() };
+        let mut resent = 0;
+        let heard = self.heard(client, endpoint, outgoing, before, job, &mut resent).await;
+        let result = heard.as_ref().map(|heard| heard.reply.status.as_u16()).map_err(|error| error.kind);
+        calling.is_over(&*self.entry.watch, outgoing, endpoint.address(), result, resent);
+        heard
     }
 
     /// The answer to one call: whole, or read only as far as it takes to find the bytes of a video.

@@ -23,7 +23,7 @@ use super::holds::Holder;
 use super::inline::Inline;
 use super::text::VideoText;
 use crate::config::PollCache as CacheSettings;
-use crate::upstream::Client;
+use crate::upstream::{Client, unix_now};
 use crate::video::{ApiError, ErrorKind};
 use cache::{Outcome, Seat};
 use polled::{Polled, Raw};
@@ -31,7 +31,7 @@ use records::{Keyring, Records};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a 404 is answered without asking again: a job that was just made may not be known everywhere yet.
@@ -331,7 +331,7 @@ impl Kept {
 /// How long an end is served without asking again; `None` when its link dies too soon for that.
 fn end_is_fresh_for(text: &VideoText, keep: Duration) -> Option<Duration> {
     let Some(expires_at) = text.expires_at else { return Some(keep) };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    let now = unix_now();
     let left = u64::try_from(expires_at - LINK_MARGIN - now).ok().filter(|left| *left > 0)?;
     Some(keep.min(Duration::from_secs(left)))
 }
