@@ -2,6 +2,7 @@
 
 use super::breaker::Breaker;
 use super::holds::{Holder, Holds};
+use super::redact::Redactor;
 use super::{GatewayError, Observer, Watch};
 use crate::config::{BaseAddress, Content, Credentials, Poll as PollSettings, ProviderEntry};
 use crate::providers::{BaseUrl, Call, Job, Provider};
@@ -272,6 +273,13 @@ impl Entry {
         }
         headers.extend(more);
         Outgoing { method: call.method.clone(), path, headers, body: call.body.clone().map(Into::into) }
+    }
+
+    /// What must not be repeated to a client who is served with this credential, the configured headers included.
+    pub fn redactor(&self, key: Option<&Authenticator>) -> Redactor {
+        let secrets = key.map(Authenticator::secrets).unwrap_or_default();
+        let secrets = secrets.into_iter().map(|secret| secret.expose().to_owned());
+        Redactor::new(secrets.chain(self.configured_secrets()))
     }
 
     /// The values of the configured headers, which may be secrets.

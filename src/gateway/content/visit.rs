@@ -124,16 +124,12 @@ impl Visit<'_> {
     /// What it takes to fetch the file: the credential that knows the job, where one is needed.
     async fn fetch(&self, told: &Told, place: &Place) -> Result<Fetch, ApiError> {
         let own = self.entry.endpoint(self.job)?;
-        let secrets = |key: &Authenticator| -> Vec<String> {
-            key.secrets().into_iter().map(|secret| secret.expose().to_owned()).collect()
-        };
-        let configured = || self.entry.configured_secrets();
-        let mut redactor = Redactor::new(configured());
+        let mut redactor = self.entry.redactor(None);
         let mut proof = None;
         match &self.entry.means {
             Means::None => {}
             Means::Forward => {
-                redactor = Redactor::of_client(self.authorization, configured());
+                redactor = Redactor::of_client(self.authorization, self.entry.configured_secrets());
                 proof = self.authorization.cloned().map(|mut value| {
                     value.set_sensitive(true);
                     Proof::Header((AUTHORIZATION, value))
@@ -143,7 +139,7 @@ impl Visit<'_> {
                 if let Some(key) = self.authenticator(told).filter(|_| place.is_guarded) {
                     let deadline = Instant::now() + self.entry.timeout;
                     let fetched = key.proof(&self.gateway.polling.client, deadline).await;
-                    redactor = Redactor::new(secrets(key).into_iter().chain(configured()));
+                    redactor = self.entry.redactor(Some(key));
                     proof = Some(fetched.map_err(|mut error| {
                         redactor.error(&mut error);
                         error

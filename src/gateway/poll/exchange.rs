@@ -90,12 +90,7 @@ impl Poll {
         let Some(job) = self.entry.row.job.check(&self.job) else { return Err(ApiError::new(ErrorKind::Internal)) };
         match &self.entry.means {
             Means::None => {
-                let worker = Worker {
-                    proof: None,
-                    redactor: Redactor::new(self.entry.configured_secrets()),
-                    key: None,
-                    index: 0,
-                };
+                let worker = Worker { proof: None, redactor: self.entry.redactor(None), key: None, index: 0 };
                 self.work(client, &job, record, &worker, Holder::Own(0)).await
             }
             Means::Forward => self.make_as_the_client(client, &job, record).await,
@@ -147,8 +142,7 @@ impl Poll {
         let proof = timeout_at(self.deadline, key.proof(client, self.deadline))
             .await
             .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
-        let secrets = key.secrets().into_iter().map(|secret| secret.expose().to_owned());
-        let redactor = Redactor::new(secrets.chain(self.entry.configured_secrets()));
+        let redactor = self.entry.redactor(Some(key));
         let proof = proof.map_err(|mut error| {
             redactor.error(&mut error);
             error
