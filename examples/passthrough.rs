@@ -49,8 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     peer.options.verify_hostname = false;
     peer.options.idle_timeout = Some(Duration::from_secs(50));
 
-    let conf =
-        ServerConf { threads: threads.parse()?, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
+    let conf = ServerConf { threads: threads.parse()?, upstream_keepalive_pool_size: POOL, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Passthrough { peer });

@@ -1,14 +1,14 @@
 //! Answers as they are written to clients.
 
+use super::body::Body;
 use super::poll::{How, Told};
 use super::text::{Ready, Spelling};
 use crate::video::{ApiError, CacheDebug, Envelope, ErrorKind, ExtraFields};
-use bytes::Bytes;
 use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use std::borrow::Cow;
@@ -19,16 +19,12 @@ const X_VIDGATE_CACHE: HeaderName = HeaderName::from_static("x-vidgate-cache");
 const X_VIDGATE_CREDENTIAL: HeaderName = HeaderName::from_static("x-vidgate-credential");
 const POLL_AFTER: HeaderName = HeaderName::from_static("openai-poll-after-ms");
 
-/// Bodies up to this are copied into one piece, which leaves in one packet with the header; larger ones are not copied.
-const SMALL: usize = 16 * 1024;
-
 /// A status, headers and a body.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub status: StatusCode,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// In pieces, so that a kept answer can be sent without copying it.
-    body: Vec<Bytes>,
+    pub headers: HeaderMap,
+    body: Body,
 }
 
 /// What is particular to one answer with a video.
@@ -39,7 +35,7 @@ pub(super) struct Answering<'a> {
     /// Of the exchange; zero when none was made.
     pub latency: Duration,
     /// When to ask again; `None` for a job that has ended.
-    pub poll_after: Option<Duration>,
+    pub poll_after: Option<&'a HeaderValue>,
 }
 
 impl Answer {
@@ -47,86 +43,92 @@ impl Answer {
     pub fn video(told: &Told, answering: &Answering<'_>, holds: impl Fn(&str) -> bool) -> Answer {
         let ready = ready(told, answering);
         let mut headers = common_headers(answering.request_id);
-        headers.push((X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str())));
-        headers.push((ETAG, ready.etag.clone()));
+        headers.insert(X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str()));
+        headers.insert(ETAG, ready.etag.clone());
         if let Some(interval) = answering.poll_after {
-            headers.push((POLL_AFTER, HeaderValue::from(millis(interval))));
+            headers.insert(POLL_AFTER, interval.clone());
         }
         if let Some(credential) = &told.kept.credential {
-            push(&mut headers, X_VIDGATE_CREDENTIAL, credential);
+            insert(&mut headers, X_VIDGATE_CREDENTIAL, credential);
         }
         if told.how == How::Stale {
-            headers.push((AGE, HeaderValue::from(told.kept.said_at.elapsed().as_secs())));
+            headers.insert(AGE, HeaderValue::from(told.kept.said_at.elapsed().as_secs()));
         }
         if holds(ready.etag.to_str().unwrap_or_default()) {
-            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Vec::new() };
+            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::default() };
         }
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Answer { status: StatusCode::OK, headers, body: ready.body.clone() }
     }
 
     /// An error in the envelope, with the headers that go with its status.
     pub fn error(error: &ApiError, request_id: &str, provider: Option<&str>) -> Answer {
         let mut headers = common_headers(request_id);
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = error.retry_after_seconds() {
-            headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         match error.kind {
             ErrorKind::VideoNotReady => {
-                headers.push((POLL_AFTER, HeaderValue::from(millis(error.retry_after.unwrap_or_default()))));
+                headers.insert(POLL_AFTER, poll_after(error.retry_after.unwrap_or_default()));
             }
-            ErrorKind::MethodNotAllowed => headers.push((ALLOW, HeaderValue::from_static("GET, HEAD"))),
-            ErrorKind::InvalidApiKey => headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            ErrorKind::MethodNotAllowed => _ = headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            ErrorKind::InvalidApiKey => _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             _ => {}
         }
         let body = serde_json::to_vec(&Envelope::new(error, request_id, provider)).unwrap_or_default();
-        Answer { status: error.status(), headers, body: vec![body.into()] }
+        Answer { status: error.status(), headers, body: Body::from(body) }
     }
 
     /// A status and headers alone: a redirect, or 304.
-    pub fn empty(status: StatusCode, request_id: &str, more: Vec<(HeaderName, HeaderValue)>) -> Answer {
+    pub fn empty(status: StatusCode, request_id: &str, more: HeaderMap) -> Answer {
         let mut headers = common_headers(request_id);
         headers.extend(more);
-        Answer { status, headers, body: Vec::new() }
+        Answer { status, headers, body: Body::default() }
     }
 
     /// The headers of an answer with the bytes of a video, besides those that say what it is.
-    pub fn headers_of_bytes(request_id: &str, how: How) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn headers_of_bytes(request_id: &str, how: How) -> HeaderMap {
         let mut headers = common_headers(request_id);
-        headers.push((X_VIDGATE_CACHE, HeaderValue::from_static(how.as_str())));
+        headers.insert(X_VIDGATE_CACHE, HeaderValue::from_static(how.as_str()));
         // What a source calls a video must not be taken for a page.
-        headers.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers
     }
 
     /// Bytes of the body.
     pub fn len(&self) -> usize {
-        self.body.iter().map(Bytes::len).sum()
+        self.body.len()
     }
 
     /// Writes it; for HEAD all but the body. With its length known, header and body leave in one packet.
-    pub async fn write(self, session: &mut Session) -> pingora::Result<()> {
+    pub async fn write(mut self, session: &mut Session) -> pingora::Result<()> {
         let has_body = self.status != StatusCode::NOT_MODIFIED;
-        let length = self.len();
-        // Without the table of names as they were spelled: ours are lower-case.
-        let mut header = ResponseHeader::build_no_case(self.status, Some(self.headers.len() + 2))?;
-        for (name, value) in self.headers {
-            header.append_header(name, value)?;
-        }
         if has_body {
-            header.insert_header(CONTENT_LENGTH, length)?;
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.len()));
         }
         let sends_body = has_body && session.req_header().method != Method::HEAD;
-        session.write_response_header(Box::new(header), !sends_body).await?;
+        session.write_response_header(Box::new(response(self.status, self.headers)), !sends_body).await?;
         if sends_body {
-            let last = self.body.len().saturating_sub(1);
-            for (at, piece) in self.body.into_iter().enumerate() {
+            let last = self.body.rest.len();
+            for (at, piece) in std::iter::once(self.body.first).chain(self.body.rest).enumerate() {
                 session.write_response_body(Some(piece), at == last).await?;
             }
         }
         Ok(())
     }
+}
+
+/// The head of an answer, in Pingora's form. Its own way of adding headers reads each name anew.
+pub(super) fn response(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    parts.into()
+}
+
+/// The value of `openai-poll-after-ms`.
+pub(super) fn poll_after(interval: Duration) -> HeaderValue {
+    HeaderValue::from(millis(interval))
 }
 
 /// The body and its tag. Those of a hit are the same for all who ask in the same way, and are made once.
@@ -137,8 +139,8 @@ fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
         return Cow::Borrowed(ready);
     }
     let mut body = told.text.spelled(spelling);
-    body.push(extra_fields(told, answering));
-    let ready = Ready::new(spelling, told.text.etag(spelling), in_one_piece(body));
+    write_extra_fields(body.end(), told, answering);
+    let ready = Ready::new(spelling, told.text.etag(spelling), body.finish());
     if is_kept {
         // Whoever comes first sets it; other spellings are made each time.
         let _ = told.kept.ready.set(ready.clone());
@@ -147,18 +149,18 @@ fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
 }
 
 /// The end of the object: what is said about the answer rather than about the video.
-fn extra_fields(told: &Told, answering: &Answering<'_>) -> Bytes {
+fn write_extra_fields(end: &mut Vec<u8>, told: &Told, answering: &Answering<'_>) {
     let model = told.text.model.as_deref();
-    let cache_id = format!("{:032x}", told.key.0);
+    let cache_id = (told.how != How::Off).then(|| format!("{:032x}", told.key.0));
     let hit_type = match told.how {
         How::Off | How::Miss => None,
         How::Hit => Some("direct"),
         How::Coalesced => Some("coalesced"),
         How::Stale => Some("stale"),
     };
-    let cache_debug = (told.how != How::Off).then_some(CacheDebug {
+    let cache_debug = cache_id.as_deref().map(|cache_id| CacheDebug {
         cache_hit: hit_type.is_some(),
-        cache_id: &cache_id,
+        cache_id,
         hit_type,
         requested_provider: answering.provider,
         requested_model: model,
@@ -176,29 +178,24 @@ fn extra_fields(told: &Told, answering: &Answering<'_>) -> Bytes {
         raw_request: told.raw.request.as_deref(),
         raw_response: told.raw.response.as_deref(),
     };
-    let mut end = Vec::with_capacity(256);
     end.extend_from_slice(b",\"extra_fields\":");
-    if serde_json::to_writer(&mut end, &extra).is_err() {
+    if serde_json::to_writer(&mut *end, &extra).is_err() {
         end.extend_from_slice(b"null");
     }
     end.push(b'}');
-    end.into()
 }
 
-fn in_one_piece(body: Vec<Bytes>) -> Vec<Bytes> {
-    if body.iter().map(Bytes::len).sum::<usize>() > SMALL { body } else { vec![body.concat().into()] }
-}
-
-fn common_headers(request_id: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::with_capacity(8);
-    push(&mut headers, X_REQUEST_ID, request_id);
-    headers.push((CACHE_CONTROL, HeaderValue::from_static("private, no-store")));
+fn common_headers(request_id: &str) -> HeaderMap {
+    // Room for those that Pingora adds, too.
+    let mut headers = HeaderMap::with_capacity(12);
+    insert(&mut headers, X_REQUEST_ID, request_id);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers
 }
 
-fn push(headers: &mut Vec<(HeaderName, HeaderValue)>, name: HeaderName, text: &str) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
-        headers.push((name, value));
+        headers.insert(name, value);
     }
 }
 

@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID: usize = 128;
@@ -73,7 +73,7 @@ fn fresh_id() -> String {
     fastrand::fill(&mut random);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let id = Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or_default(), &random).into_uuid();
-    id.hyphenated().to_string()
+    id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// The scheme and host that the client used, as a trusted proxy says, else the request's own; a host that could not stand in a URL is left out.
@@ -87,7 +87,7 @@ fn origin(session: &Session, trusted: &Trusted) -> String {
     let host = told_host.or(host);
     let is_host_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     match host.filter(|host| !host.is_empty() && host.bytes().all(is_host_char)) {
-        Some(host) => format!("{scheme}://{host}"),
+        Some(host) => [scheme, "://", host].concat(),
         None => String::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! One configured provider: its row, its address, its credentials, its limits.
 
+use super::answer::poll_after;
 use super::breaker::Breaker;
 use super::holds::{Holder, Holds};
 use super::redact::Redactor;
@@ -33,8 +34,9 @@ pub(super) struct Entry {
     pub limits: Limits,
     /// The whole exchange, retries and second calls included.
     pub timeout: Duration,
-    /// What `openai-poll-after-ms` says.
     pub interval: Duration,
+    /// What `openai-poll-after-ms` says.
+    pub poll_after: HeaderValue,
     /// Exchanges at once.
     pub slots: Semaphore,
     max_concurrent: usize,
@@ -49,6 +51,8 @@ pub(super) struct Entry {
     /// Where files come from: the API itself, and the hosts of result links.
     downloads: Mutex<HashMap<(BaseAddress, Reach), Arc<Endpoint>>>,
     headers: Vec<Header>,
+    /// Takes out what is secret whoever asks.
+    redactor: Redactor,
     connect_timeout: Duration,
     trust: Trust,
     settings: ProviderEntry,
@@ -124,19 +128,20 @@ impl Entry {
                 Means::Keys(made.collect::<Result<_, _>>().map_err(|why| fault("credentials", why))?)
             }
         };
+        let headers = own_headers(settings).map_err(|why| fault("headers", why))?;
         let max_concurrent = settings.max_concurrent.min(Semaphore::MAX_PERMITS);
         let name: Arc<str> = settings.name.as_str().into();
         Ok(Entry {
             watch: observer.watch(Some(&name)),
             name,
             row: settings.kind,
-            means,
             limits: Limits {
                 max_body: usize::try_from(settings.max_body).unwrap_or(usize::MAX),
                 retries: settings.retries,
             },
             timeout: settings.timeout,
             interval: settings.poll.interval,
+            poll_after: poll_after(settings.poll.interval),
             slots: Semaphore::new(max_concurrent),
             max_concurrent,
             breaker: Breaker::new(settings.breaker.clone()),
@@ -146,7 +151,9 @@ impl Entry {
             content: settings.content.clone(),
             place,
             downloads: Mutex::default(),
-            headers: own_headers(settings).map_err(|why| fault("headers", why))?,
+            redactor: lasting_secrets(&means, &headers),
+            means,
+            headers,
             connect_timeout: settings.connect_timeout,
             trust,
             memory: format!("{} {}", settings.name, MADE.fetch_add(1, Ordering::Relaxed)).into(),
@@ -275,18 +282,26 @@ impl Entry {
         Outgoing { method: call.method.clone(), path, headers, body: call.body.clone().map(Into::into) }
     }
 
-    /// What must not be repeated to a client who is served with this credential, the configured headers included.
+    /// What must not be repeated to a client who is served with this credential, nor to any other.
     pub fn redactor(&self, key: Option<&Authenticator>) -> Redactor {
-        let secrets = key.map(Authenticator::secrets).unwrap_or_default();
-        let secrets = secrets.into_iter().map(|secret| secret.expose().to_owned());
-        Redactor::new(secrets.chain(self.configured_secrets()))
+        match key.and_then(Authenticator::token) {
+            Some(token) => self.redactor.with([token.expose().to_owned()]),
+            None => self.redactor.clone(),
+        }
     }
 
-    /// The values of the configured headers, which may be secrets.
-    pub fn configured_secrets(&self) -> impl Iterator<Item = String> {
-        let sensitive = self.headers.iter().map(|(_, value)| value).filter(|value| value.is_sensitive());
-        sensitive.filter_map(|value| value.to_str().ok()).map(str::to_owned)
+    /// The same for a client who is served with its own credential.
+    pub fn redactor_of_client(&self, authorization: Option<&HeaderValue>) -> Redactor {
+        self.redactor.with_client(authorization)
     }
+}
+
+/// What is secret for as long as the settings stay: the credentials, and the configured headers.
+fn lasting_secrets(means: &Means, headers: &[Header]) -> Redactor {
+    let keys = if let Means::Keys(keys) = means { &keys[..] } else { &[] };
+    let keys = keys.iter().flat_map(Authenticator::secrets).map(|secret| secret.expose().to_owned());
+    let sensitive = headers.iter().map(|(_, value)| value).filter(|value| value.is_sensitive());
+    Redactor::new(keys.chain(sensitive.filter_map(|value| value.to_str().ok()).map(str::to_owned)))
 }
 
 /// Headers that are the same on every call: ours, the API's, and those of the settings, which win.

@@ -2,6 +2,7 @@
 
 use crate::video::{ApiError, ErrorKind, Said};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,13 +37,17 @@ impl Hold {
 
 /// The holds of one provider.
 #[derive(Debug, Default)]
-pub(super) struct Holds(Mutex<HashMap<Holder, Hold>>);
+pub(super) struct Holds {
+    holds: Mutex<HashMap<Holder, Hold>>,
+    /// Whether there is any: as a rule there is none, and nobody has to lock.
+    any: AtomicBool,
+}
 
 impl Holds {
     /// Holds a credential for as long as the provider's error says; a longer hold stays.
     pub fn hold(&self, holder: Holder, error: &ApiError, wait: Duration, now: Instant) {
         let hold = Hold { until: now + wait, kind: error.kind, said: error.said.clone() };
-        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         if holds.len() >= MAX_HOLDS {
             holds.retain(|_, hold| hold.until > now);
         }
@@ -53,16 +58,21 @@ impl Holds {
                 None => drop(holds.insert(holder, hold)),
             }
         }
+        self.any.store(!holds.is_empty(), Ordering::Release);
     }
 
     /// The hold that is on a credential now.
     pub fn on(&self, holder: Holder, now: Instant) -> Option<Hold> {
-        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let hold = holds.get(&holder)?;
         if hold.until > now {
             return Some(hold.clone());
         }
         holds.remove(&holder);
+        self.any.store(!holds.is_empty(), Ordering::Release);
         None
     }
 }

@@ -7,6 +7,7 @@
 //! [`Gateway::intercept`] is the single call for somebody who has a Pingora service of their own.
 
 mod answer;
+mod body;
 mod breaker;
 mod caller;
 mod client;

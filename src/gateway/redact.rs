@@ -3,15 +3,17 @@
 use crate::video::{ApiError, Media, Source, Video, without_query};
 use http::HeaderValue;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Shorter secrets are not looked for: they would eat ordinary words.
 const SHORTEST: usize = 6;
 
 const STARS: &str = "***";
 
-/// What must not appear in an answer.
+/// What must not appear in an answer. Clones share it.
+#[derive(Clone)]
 pub(super) struct Redactor {
-    secrets: Vec<String>,
+    secrets: Arc<[String]>,
 }
 
 impl Redactor {
@@ -19,15 +21,20 @@ impl Redactor {
         let mut secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
         // The longest first, so that a secret inside another leaves nothing of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Redactor { secrets }
+        Redactor { secrets: secrets.into() }
     }
 
-    /// For a provider that is asked with the client's own credential.
-    pub fn of_client(authorization: Option<&HeaderValue>, more: impl IntoIterator<Item = String>) -> Redactor {
+    /// The same with another secret, of those that come and go.
+    pub fn with(&self, more: impl IntoIterator<Item = String>) -> Redactor {
+        Redactor::new(self.secrets.iter().cloned().chain(more))
+    }
+
+    /// The same for a provider that is asked with the client's own credential.
+    pub fn with_client(&self, authorization: Option<&HeaderValue>) -> Redactor {
         let text =
             authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default();
         let token = text.split_once(' ').map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
-        Redactor::new([text, token].into_iter().chain(more))
+        self.with([text, token])
     }
 
     /// A provider's text without our secrets and without the queries of links, which may be signed.
@@ -38,7 +45,7 @@ impl Redactor {
 
     fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut clean = Cow::Borrowed(text);
-        for secret in &self.secrets {
+        for secret in &*self.secrets {
             if clean.contains(secret.as_str()) {
                 clean = Cow::Owned(clean.replace(secret.as_str(), STARS));
             }

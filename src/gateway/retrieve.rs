@@ -27,7 +27,8 @@ impl Gateway {
         let wants_raw = self.wants_raw(caller);
         let is_cached = entry.poll.cache && wants_raw == (false, false);
         let started = Instant::now();
-        let result = match self.polling.at_hand(key).filter(|_| is_cached) {
+        let at_hand = if is_cached { self.polling.at_hand(key) } else { None };
+        let result = match at_hand {
             Some(told) => told,
             None => {
                 self.count_late(caller, answered.key.as_deref())?;
@@ -45,7 +46,7 @@ impl Gateway {
             provider: &entry.name,
             request_id: &caller.request_id,
             latency: if matches!(told.how, How::Hit | How::Stale) { Default::default() } else { told.kept.latency },
-            poll_after: (!told.text.status.is_terminal()).then_some(entry.interval),
+            poll_after: (!told.text.status.is_terminal()).then_some(&entry.poll_after),
         };
         Ok(Answer::video(&told, &answering, |etag| caller.holds(etag)))
     }

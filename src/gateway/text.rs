@@ -1,13 +1,14 @@
 //! A video as JSON, kept so that it can be answered under any spelling of its id without being written anew.
 
+use super::body::{Body, Pieces};
 use crate::video::{Media, Source, Status, Video, VideoBody};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::digest;
-use std::fmt::Write as _;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// What of an id stays as it is in a path: unreserved characters, and the colon and slashes that ids are made of.
 const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/');
@@ -16,11 +17,21 @@ const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').r
 /// provider's text can hold it.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("content-{}-", Uuid::new_v4().simple()));
 
-/// The JSON of a video without its `extra_fields` and closing brace, in pieces: the id goes between the first two, the
-/// start of a content link between all others.
+/// How the JSON of a video begins; its id follows.
+const BEGIN: &[u8] = b"{\"id\":\"";
+
+/// Room for what a video says of itself besides its longest texts.
+const USUAL: usize = 512;
+
+/// Room for what an answer says besides the video: its id and `extra_fields`.
+const REST: usize = 512;
+
+/// The JSON of a video after its id and without its `extra_fields` and closing brace, in pieces: the start of a content
+/// link goes between each two.
 #[derive(Debug)]
 pub(super) struct VideoText {
-    pieces: Vec<Bytes>,
+    first: Bytes,
+    rest: Vec<Bytes>,
     /// Of all pieces.
     digest: u128,
     pub status: Status,
@@ -65,15 +76,18 @@ pub(super) struct Spelling<'a> {
 impl VideoText {
     pub fn new(video: &Video<'_>, provider: &str) -> VideoText {
         let body = VideoBody { id: "", provider, video, content_url: &MARK };
+        let mut json = Vec::with_capacity(USUAL + long_texts(video));
         // Writing to memory what has only strings for keys cannot fail.
-        let mut json = serde_json::to_vec(&body).unwrap_or_default();
+        let _ = serde_json::to_writer(&mut json, &body);
         json.pop();
-        let hash = digest::digest(&digest::SHA256, &json);
-        let digest = hash.as_ref().first_chunk().copied().map_or(0, u128::from_be_bytes);
+        let mut json = Bytes::from(json);
+        json.advance(json.len().min(BEGIN.len()));
         let marks = video.videos.iter().filter(|media| matches!(media.source, Source::Guarded(_))).count();
+        let (first, rest) = pieces(json, marks);
         VideoText {
-            pieces: pieces(Bytes::from(json), marks),
-            digest,
+            digest: digest([&first].into_iter().chain(&rest).map(|piece| &piece[..])),
+            first,
+            rest,
             status: video.status,
             progress: video.percent(),
             expires_at: video.expires_at,
@@ -90,7 +104,7 @@ impl VideoText {
         const KEY: &[u8] = b"\"base64\":\"";
         let is_inline = |stored: &&Stored| matches!(stored.place, Place::Inline);
         let mut before = self.results.get(..index)?.iter().filter(is_inline).count();
-        for piece in &self.pieces {
+        for piece in self.pieces() {
             let mut rest = piece.clone();
             while let Some(at) = memchr::memmem::find(&rest, KEY) {
                 rest = rest.slice(at + KEY.len()..);
@@ -105,31 +119,33 @@ impl VideoText {
 
     /// Bytes of the kept JSON.
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.pieces().map(Bytes::len).sum()
     }
 
-    /// The JSON for one spelling, still open at its end. Only what differs is written; the pieces are shared.
-    pub fn spelled(&self, spelling: &Spelling<'_>) -> Vec<Bytes> {
-        let mut all = Vec::with_capacity(self.pieces.len() * 2);
-        for (at, piece) in self.pieces.iter().enumerate() {
-            match at {
-                0 => {}
-                1 => all.push(Bytes::from(escaped(spelling.id))),
-                _ => all.push(Bytes::from(escaped(&spelling.content_url()))),
+    /// The JSON for one spelling, still open at its end. Only what differs is written; large pieces are shared.
+    pub fn spelled(&self, spelling: &Spelling<'_>) -> Pieces {
+        let mut all = Pieces::with_room_for(self.len() + REST);
+        all.end().extend_from_slice(BEGIN);
+        all.end().extend_from_slice(escaped(spelling.id).as_bytes());
+        all.share(&self.first);
+        if !self.rest.is_empty() {
+            let content_url = spelling.content_url();
+            for piece in &self.rest {
+                all.end().extend_from_slice(escaped(&content_url).as_bytes());
+                all.share(piece);
             }
-            all.push(piece.clone());
         }
         all
     }
 
     /// A strong entity tag: it changes with the JSON and with the spelling, and with nothing else.
     pub fn etag(&self, spelling: &Spelling<'_>) -> HeaderValue {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(&self.digest.to_be_bytes());
-        for part in [spelling.id, "\0", spelling.origin] {
-            hash.update(part.as_bytes());
-        }
-        strong_tag(hash.finish().as_ref())
+        let parts = [spelling.id, "\0", spelling.origin].map(str::as_bytes);
+        strong_tag(digest([&self.digest.to_be_bytes()[..]].into_iter().chain(parts)))
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        [&self.first].into_iter().chain(&self.rest)
     }
 }
 
@@ -150,12 +166,11 @@ pub(super) struct Ready {
     id: Box<str>,
     origin: Box<str>,
     pub etag: HeaderValue,
-    /// The whole body, in pieces.
-    pub body: Vec<Bytes>,
+    pub body: Body,
 }
 
 impl Ready {
-    pub fn new(spelling: &Spelling<'_>, etag: HeaderValue, body: Vec<Bytes>) -> Ready {
+    pub fn new(spelling: &Spelling<'_>, etag: HeaderValue, body: Body) -> Ready {
         Ready { id: spelling.id.into(), origin: spelling.origin.into(), etag, body }
     }
 
@@ -170,38 +185,48 @@ impl Spelling<'_> {
     }
 }
 
-/// Cuts the JSON after `{"id":"` and around each mark.
-fn pieces(json: Bytes, marks: usize) -> Vec<Bytes> {
-    let mut rest = json;
-    let mut pieces = vec![rest.split_to(rest.len().min("{\"id\":\"".len()))];
+/// The length of what is longer than a few words.
+fn long_texts(video: &Video<'_>) -> usize {
+    let media = video.videos.iter().map(|media| match &media.source {
+        Source::Link(text) | Source::Guarded(text) | Source::Base64(text) => 64 + text.len(),
+    });
+    video.prompt.as_ref().map_or(0, |prompt| prompt.len()) + media.sum::<usize>()
+}
+
+/// Cuts the JSON around each mark.
+fn pieces(json: Bytes, marks: usize) -> (Bytes, Vec<Bytes>) {
+    let (mut rest, mut pieces) = (json, Vec::with_capacity(marks));
     for _ in 0..marks {
-        let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK.as_bytes()) else { break };
+        let Some(at) = memchr::memmem::find(&rest, MARK.as_bytes()) else { break };
         pieces.push(rest.split_to(at));
         let _mark = rest.split_to(MARK.len());
     }
     pieces.push(rest);
-    pieces
+    let first = pieces.remove(0);
+    (first, pieces)
 }
 
-/// A strong entity tag made of the first half of a hash.
-pub(super) fn strong_tag(hash: &[u8]) -> HeaderValue {
-    let mut etag = String::with_capacity(34);
-    etag.push('"');
-    for byte in hash.iter().take(16) {
-        let _ = write!(etag, "{byte:02x}");
-    }
-    etag.push('"');
+/// What texts differ by: not for secrets, since whoever wants to can find two with the same.
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u128 {
+    let mut hash = Xxh3Default::new();
+    parts.for_each(|part| hash.update(part));
+    hash.digest128()
+}
+
+/// A strong entity tag made of a hash.
+pub(super) fn strong_tag(hash: u128) -> HeaderValue {
     // Hexadecimal digits and quotes can stand in a header.
-    HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::from_maybe_shared(Bytes::from(format!("\"{hash:032x}\"")))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Text as it stands inside a JSON string.
-fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let quoted = serde_json::Value::from(text).to_string();
-    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+    Cow::Owned(quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -216,9 +241,10 @@ mod tests {
 
     fn spelled(text: &VideoText, id: &str) -> serde_json::Value {
         let spelling = Spelling { id, origin: "https://v.test" };
-        let mut json: Vec<u8> = text.spelled(&spelling).concat();
-        json.push(b'}');
-        serde_json::from_slice(&json).unwrap()
+        let mut pieces = text.spelled(&spelling);
+        pieces.end().push(b'}');
+        let body = pieces.finish();
+        serde_json::from_slice(&[&[body.first][..], &body.rest].concat().concat()).unwrap()
     }
 
     #[test]

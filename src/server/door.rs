@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -110,6 +111,9 @@ impl ProxyHttp for Door {
             _in_flight: self.life.enter(),
         }
     }
+
+    /// None: Pingora's own would compress answers, and is switched off unless somebody asks for it.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, _session: &mut Session, _passage: &mut Passage) -> pingora::Result<()> {
         guard::head_is_read();

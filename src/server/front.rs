@@ -21,6 +21,9 @@ use tokio::time::{sleep, timeout};
 
 const PRI: &[u8; 3] = b"PRI";
 
+/// What Pingora takes for "no limit" on the wait for the next request.
+const FOREVER: u64 = 0;
+
 /// Streams of a connection of HTTP/2 at once.
 const STREAMS: u32 = 100;
 
@@ -61,7 +64,7 @@ impl<P: ProxyHttp + Clone> Front<P> {
             proxy.server_options = Some(options);
             proxy.h2_options = Some(h2_options(&limits));
             proxy.handle_init_modules();
-            Arc::new(Watched { proxy: Arc::new(proxy), limits: Arc::clone(&limits) })
+            Arc::new(Watched { proxy: Arc::new(proxy) })
         };
         Front { usual: proxy(false), h2c: proxy(true), limits: Arc::clone(&limits), connections: AtomicUsize::new(0) }
     }
@@ -133,7 +136,6 @@ where
 /// Pingora's proxy, which tells the watch over a connection when it waits for a request.
 struct Watched<P> {
     proxy: Arc<HttpProxy<P>>,
-    limits: Arc<Limits>,
 }
 
 #[async_trait]
@@ -149,8 +151,8 @@ where
     ) -> Option<ReusedHttpStream> {
         guard::request_is_awaited();
         if session.get_keepalive().is_some() {
-            // The watch is to be the first to lose its patience.
-            session.set_keepalive(Some(self.limits.idle_timeout.as_secs().saturating_add(1)));
+            // For as long as the watch has patience: Pingora would set a timer of its own for every request.
+            session.set_keepalive(Some(FOREVER));
         }
         self.proxy.process_new_http(session, shutdown).await
     }

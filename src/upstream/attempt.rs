@@ -4,10 +4,10 @@ use super::download::{Download, retire};
 use super::endpoint::Peers;
 use super::fault::{Again, Fault, no_answer, not_connected};
 use super::outgoing::Outgoing;
+use super::peer::PooledPeer;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -41,7 +41,10 @@ pub(super) async fn attempt(
 }
 
 /// A connection of the pool, or else a new one. Addresses that refuse are passed over for the next at once.
-async fn connect<'a>(connector: &Connector, peers: &'a Peers) -> Result<(&'a Arc<HttpPeer>, HttpSession, bool), Fault> {
+async fn connect<'a>(
+    connector: &Connector,
+    peers: &'a Peers,
+) -> Result<(&'a Arc<PooledPeer>, HttpSession, bool), Fault> {
     let mut fault = Fault::unreachable("it has no address", Again::Never);
     for peer in peers.in_turn() {
         match connector.get_http_session(&**peer).await {
@@ -96,7 +99,7 @@ async fn read_header(session: &mut HttpSession) -> Result<(), Box<Error>> {
 }
 
 /// A server that spoke HTTP/2 badly, or asked for HTTP/1.1, gets HTTP/1.1 from now on.
-fn fall_back_to_h1(connector: &Connector, peer: &HttpPeer, error: &Error) {
+fn fall_back_to_h1(connector: &Connector, peer: &PooledPeer, error: &Error) {
     if matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2) {
         connector.prefer_h1(peer);
     }

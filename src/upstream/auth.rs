@@ -120,14 +120,18 @@ impl Authenticator {
         self.projects.as_ref().is_none_or(|projects| projects.iter().any(|own| own == project))
     }
 
-    /// Everything secret about it, the current token included, to keep it out of what clients read.
-    pub fn secrets(&self) -> Vec<Secret> {
-        let token = match &self.means {
+    /// Everything secret about it that lasts, to keep it out of what clients read.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// The current token, which is as secret.
+    pub fn token(&self) -> Option<Secret> {
+        match &self.means {
             Means::Fixed(_) => None,
             Means::Token(source) => source.current(),
             Means::Minted(minter) => minter.current(),
-        };
-        self.secrets.iter().cloned().chain(token).collect()
+        }
     }
 
     /// What calls carry; a token is fetched when none is at hand that lasts.

@@ -9,7 +9,8 @@ use std::io::Read;
 
 /// Undoes gzip, which some providers send unasked. What unfolds to more than `limit` is a fault.
 pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Result<Bytes, Fault> {
-    let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).unwrap_or("identity");
+    let Some(coding) = headers.get(CONTENT_ENCODING) else { return Ok(body) };
+    let coding = coding.to_str().unwrap_or("identity");
     match coding.trim().to_ascii_lowercase().as_str() {
         "identity" | "" => Ok(body),
         "gzip" | "x-gzip" => {

@@ -3,6 +3,7 @@
 use super::body;
 use super::clock::unix_now;
 use super::fault::Fault;
+use super::peer::PooledPeer;
 use crate::providers::Reply;
 use crate::video::{ApiError, ErrorKind};
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,6 @@ use http::{HeaderMap, StatusCode};
 use pingora::ErrorType;
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const SCRAPS_WAIT: Duration = Duration::from_millis(200);
 /// A connection on which a reply is coming. Dropping it closes the connection.
 pub struct Download {
     connector: Arc<Connector>,
-    peer: Arc<HttpPeer>,
+    peer: Arc<PooledPeer>,
     session: HttpSession,
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -48,7 +48,7 @@ pub struct Download {
 impl Download {
     pub(super) fn new(
         connector: Arc<Connector>,
-        peer: Arc<HttpPeer>,
+        peer: Arc<PooledPeer>,
         session: HttpSession,
         status: StatusCode,
         headers: HeaderMap,
@@ -149,7 +149,7 @@ impl Download {
 
 /// A connection on which an exchange failed carries no other one: it may be dead and not know it. HTTP/1 ends with
 /// its session; an HTTP/2 connection takes no new streams and ends after those that it has.
-pub(super) async fn retire(connector: &Connector, session: HttpSession, peer: &HttpPeer) {
+pub(super) async fn retire(connector: &Connector, session: HttpSession, peer: &PooledPeer) {
     if let HttpSession::H2(h2) = &session {
         h2.conn.mark_shutdown();
         connector.release_http_session(session, peer, None).await;

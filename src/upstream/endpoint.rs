@@ -1,12 +1,13 @@
 //! One address of a provider, its name resolved in the background.
 
+use super::peer::PooledPeer;
 use super::{Reach, Trust};
 use crate::config::BaseAddress;
 use crate::video::{ApiError, ErrorKind};
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use pingora::protocols::ALPN;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,7 +54,7 @@ enum Why {
 
 /// What a name stands for, as peers that are ready to connect to.
 pub(super) struct Peers {
-    list: Vec<Arc<HttpPeer>>,
+    list: Vec<Arc<PooledPeer>>,
     resolved_at: Instant,
     /// Which peer worked last; a refused connection moves it on.
     preferred: AtomicUsize,
@@ -175,7 +176,7 @@ impl Endpoint {
         Ok(peers)
     }
 
-    fn peer(&self, address: SocketAddr) -> HttpPeer {
+    fn peer(&self, address: SocketAddr) -> PooledPeer {
         let sni = if self.address.tls { self.address.host.clone() } else { String::new() };
         let mut peer = HttpPeer::new(address, self.address.tls, sni);
         peer.group_key = self.trust.group ^ if self.is_for_downloads { DOWNLOADS } else { 0 };
@@ -185,7 +186,7 @@ impl Endpoint {
         peer.options.alpn = if speaks_h2 { ALPN::H2H1 } else { ALPN::H1 };
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.ca = self.trust.anchors.clone();
-        peer
+        PooledPeer::new(peer)
     }
 
     fn literal(&self) -> Option<IpAddr> {
@@ -218,15 +219,15 @@ impl Why {
 
 impl Peers {
     /// All peers, the one that worked last first.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Arc<HttpPeer>> {
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Arc<PooledPeer>> {
         let first = self.preferred.load(Ordering::Relaxed) % self.list.len().max(1);
         let (before, from) = self.list.split_at(first);
         from.iter().chain(before)
     }
 
     /// A connection to this peer failed: the next try goes to another one.
-    pub(super) fn give_up(&self, peer: &HttpPeer) {
-        let index = self.list.iter().position(|other| other._address == peer._address).unwrap_or(0);
+    pub(super) fn give_up(&self, peer: &PooledPeer) {
+        let index = self.list.iter().position(|other| other.address() == peer.address()).unwrap_or(0);
         let current = self.preferred.load(Ordering::Relaxed) % self.list.len().max(1);
         if index == current {
             self.preferred.store(index + 1, Ordering::Relaxed);
@@ -234,8 +235,8 @@ impl Peers {
     }
 }
 
-fn is_at(peer: &HttpPeer, address: &SocketAddr) -> bool {
-    peer._address.as_inet().is_some_and(|known| known == address)
+fn is_at(peer: &PooledPeer, address: &SocketAddr) -> bool {
+    peer.address().as_inet().is_some_and(|known| known == address)
 }
 
 fn bracketed(host: &str) -> String {
@@ -289,7 +290,7 @@ mod tests {
             let deadline = Deadline::now() + Duration::from_secs(10);
             let reply = client.exchange(&endpoint, &outgoing, &limits, deadline).await.unwrap();
             assert_eq!(reply.status, 200);
-            assert_eq!(peers.in_turn().next().unwrap()._address, endpoint.peer(answering.address)._address);
+            assert_eq!(peers.in_turn().next().unwrap().address(), endpoint.peer(answering.address).address());
         }
     }
 

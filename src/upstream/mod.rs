@@ -18,6 +18,7 @@ mod handshake;
 mod jwt;
 mod kling;
 mod outgoing;
+mod peer;
 mod reach;
 mod retry;
 mod sigv4;

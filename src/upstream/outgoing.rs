@@ -3,7 +3,7 @@
 use crate::providers::FRESH_UUID;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Request};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr};
 use uuid::Uuid;
@@ -28,16 +28,18 @@ pub struct Limits {
 }
 
 impl Outgoing<'_> {
-    /// The head of the request, in Pingora's form.
+    /// The head of the request, in Pingora's form. Its own way of adding headers reads each name anew.
     pub(super) fn header(&self) -> Result<Box<RequestHeader>, Box<Error>> {
-        let mut header = RequestHeader::build(self.method.clone(), self.path.as_bytes(), Some(8 + self.headers.len()))?;
+        let request = Request::builder().method(self.method.clone()).uri(self.path).body(());
+        let (mut parts, ()) = request.or_err(ErrorType::InvalidHTTPHeader, "the path of a call")?.into_parts();
+        parts.headers.reserve(2 + self.headers.len());
         for (name, value) in &self.headers {
-            header.append_header(name.clone(), fresh(value)?)?;
+            parts.headers.append(name, fresh(value)?);
         }
         if let Some(body) = &self.body {
-            header.insert_header(CONTENT_LENGTH, body.len())?;
+            parts.headers.insert(CONTENT_LENGTH, body.len().into());
         }
-        Ok(Box::new(header))
+        Ok(Box::new(parts.into()))
     }
 }
 

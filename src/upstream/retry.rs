@@ -16,8 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn pause(result: &Result<Download, Fault>, tried: u32) -> Option<Duration> {
     match result {
         Ok(reply) => {
-            let now = unix_now();
-            pause_after(reply.status.as_u16(), retry_after(&reply.headers, now), tried)
+            let asked = || retry_after(&reply.headers, unix_now());
+            pause_after(reply.status.as_u16(), asked, tried)
         }
         Err(fault) => match fault.again {
             Again::AtOnce => Some(Duration::ZERO),
@@ -28,12 +28,12 @@ pub(super) fn pause(result: &Result<Download, Fault>, tried: u32) -> Option<Dura
 }
 
 /// `asked` is what the reply asks to wait.
-fn pause_after(status: u16, asked: Option<Duration>, tried: u32) -> Option<Duration> {
+fn pause_after(status: u16, asked: impl FnOnce() -> Option<Duration>, tried: u32) -> Option<Duration> {
     let is_short = |wait: &Duration| *wait <= LONGEST_WAIT;
     match status {
-        429 => asked.filter(is_short),
+        429 => asked().filter(is_short),
         // Without a word about when, load balancers mean "in a moment".
-        502..=504 => Some(asked.unwrap_or_else(|| backoff(tried))).filter(is_short),
+        502..=504 => Some(asked().unwrap_or_else(|| backoff(tried))).filter(is_short),
         _ => None,
     }
 }
@@ -63,7 +63,7 @@ mod tests {
             (504, None, true),
         ];
         for (status, wait, again) in table {
-            assert_eq!(pause_after(status, wait.map(Duration::from_secs), 0).is_some(), again, "{status} {wait:?}");
+            assert_eq!(pause_after(status, || wait.map(Duration::from_secs), 0).is_some(), again, "{status} {wait:?}");
         }
     }
 

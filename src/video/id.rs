@@ -1,6 +1,7 @@
 //! The id of a video, `{job}:{provider}`, and what a path below `/v1/videos/` asks for.
 
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// Longest id in bytes, decoded.
@@ -54,10 +55,7 @@ impl Target {
         if !names_a_provider && rest.contains('/') {
             return Ok(Target::NotOurs);
         }
-        if !is_percent_encoded(rest) {
-            return Err(InvalidId::Encoding);
-        }
-        let decoded = percent_decode_str(rest).decode_utf8().map_err(|_| InvalidId::Encoding)?;
+        let decoded = decoded(rest)?;
         let Some(colon) = decoded.rfind(':') else {
             return Ok(Target::Bare(decoded.into_owned()));
         };
@@ -122,12 +120,17 @@ pub fn is_provider_name(name: &str) -> bool {
     bytes.next().is_some_and(is_plain) && bytes.all(|b| is_plain(b) || b == b'_' || b == b'-')
 }
 
-/// Whether each `%` starts two hexadecimal digits.
-fn is_percent_encoded(text: &str) -> bool {
-    text.split('%').skip(1).all(|tail| {
+/// Text without its percent-encoding; each `%` has to start two hexadecimal digits.
+fn decoded(text: &str) -> Result<Cow<'_, str>, InvalidId> {
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let is_encoded = text.split('%').skip(1).all(|tail| {
         let mut digits = tail.bytes().take(2);
         digits.len() == 2 && digits.all(|b| b.is_ascii_hexdigit())
-    })
+    });
+    let decoded = percent_decode_str(text).decode_utf8().ok().filter(|_| is_encoded);
+    decoded.ok_or(InvalidId::Encoding)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use super::fetch::{Fetch, Place, Want};
 use super::flow::{Flow, Source};
 use super::range::Part;
+use crate::gateway::answer::response;
 use crate::video::{ApiError, ErrorKind};
 use http::header::{CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::{HttpTask, ServerSession as HttpSession};
 use pingora::proxy::Session;
@@ -31,7 +32,7 @@ const FLUSHED: ErrorType = ErrorType::Custom("flushed");
 /// A file, or a part of it, about to be sent.
 pub(in crate::gateway) struct Sending {
     pub status: StatusCode,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: HeaderMap,
     /// Bytes that will be sent, where that is known.
     pub length: Option<u64>,
     /// `None` for a client who wants the head alone.
@@ -62,7 +63,7 @@ pub(in crate::gateway) struct Sent {
 impl Sending {
     /// Writes all of it. An error is one of writing to the client.
     pub async fn write(mut self, session: &mut Session) -> pingora::Result<Sent> {
-        let header = self.header(session.req_header().version)?;
+        let header = self.header(session.req_header().version);
         if self.length.is_none() && session.req_header().version < Version::HTTP_11 {
             session.set_keepalive(None);
         }
@@ -124,18 +125,17 @@ impl Sending {
         Ok(Sent { bytes, broken: None })
     }
 
-    fn header(&mut self, version: Version) -> pingora::Result<ResponseHeader> {
-        let mut header = ResponseHeader::build_no_case(self.status, Some(self.headers.len() + 1))?;
-        for (name, value) in std::mem::take(&mut self.headers) {
-            header.append_header(name, value)?;
-        }
+    fn header(&mut self, version: Version) -> ResponseHeader {
+        let mut headers = std::mem::take(&mut self.headers);
         match self.length {
-            Some(length) => header.insert_header(CONTENT_LENGTH, length)?,
+            Some(length) => _ = headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
             // Before HTTP/1.1 the end of the connection is the end of the body; HTTP/2 has frames of its own.
-            None if version == Version::HTTP_11 => header.insert_header(TRANSFER_ENCODING, "chunked")?,
+            None if version == Version::HTTP_11 => {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             None => {}
         }
-        Ok(header)
+        response(self.status, headers)
     }
 }
 

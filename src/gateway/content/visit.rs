@@ -14,14 +14,13 @@ use crate::gateway::caller::Caller;
 use crate::gateway::entry::{Entry, Means};
 use crate::gateway::inline::{Inline, Wanted};
 use crate::gateway::poll::{How, JobKey, Told};
-use crate::gateway::redact::Redactor;
 use crate::gateway::text::{self, Stored};
 use crate::gateway::{Answered, Gateway};
 use crate::providers::Job;
 use crate::upstream::{Authenticator, Download, Proof};
 use crate::video::{ApiError, ErrorKind, Status};
 use http::header::{AUTHORIZATION, CONTENT_RANGE, LOCATION};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
 use tokio::time::Instant;
 use url::Url;
@@ -129,7 +128,7 @@ impl Visit<'_> {
         match &self.entry.means {
             Means::None => {}
             Means::Forward => {
-                redactor = Redactor::of_client(self.authorization, self.entry.configured_secrets());
+                redactor = self.entry.redactor_of_client(self.authorization);
                 proof = self.authorization.cloned().map(|mut value| {
                     value.set_sensitive(true);
                     Proof::Header((AUTHORIZATION, value))
@@ -176,19 +175,19 @@ impl Visit<'_> {
         let link = Url::parse(&place.address).map_err(|_| guard::refusal("it is no URL"))?;
         fetch.guard().admit(&link)?;
         let location = HeaderValue::from_str(link.as_str()).map_err(|_| guard::refusal("it is no URL"))?;
-        Ok(Answer::empty(StatusCode::FOUND, &self.caller.request_id, vec![(LOCATION, location)]))
+        Ok(Answer::empty(StatusCode::FOUND, &self.caller.request_id, HeaderMap::from_iter([(LOCATION, location)])))
     }
 
     /// The answer where no byte of the file is wanted, or there is none.
     pub(super) fn without_bytes(
         &self,
         opening: &Opening,
-        headers: &[(HeaderName, HeaderValue)],
+        headers: &HeaderMap,
         answered: &mut Answered,
     ) -> Option<Answer> {
         let request_id = &self.caller.request_id;
         match opening {
-            Opening::NotModified => Some(Answer::empty(opening.status(), request_id, headers.to_vec())),
+            Opening::NotModified => Some(Answer::empty(opening.status(), request_id, headers.clone())),
             Opening::NoSuchPart { total } => {
                 let error = ApiError::new(ErrorKind::RangeNotSatisfiable);
                 answered.fail(&error);
@@ -206,7 +205,7 @@ impl Visit<'_> {
         &self,
         told: &Told,
         opening: &Opening,
-        mut headers: Vec<(HeaderName, HeaderValue)>,
+        mut headers: HeaderMap,
         source: Option<Source>,
         resume: Option<Box<Resume>>,
     ) -> Served {

@@ -1,12 +1,13 @@
 //! The poll cache: answers kept serialized, one exchange for all who ask at the same time.
 
-use super::records::JobKey;
+use super::records::{AsItIs, JobKey};
 use crate::config::PollCache as Settings;
 use crate::gateway::text::{Ready, VideoText};
 use crate::video::ApiError;
 use moka::Expiry;
 use moka::sync::Cache;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
@@ -52,6 +53,9 @@ pub(in crate::gateway) type Outcome = Result<Arc<Kept>, ApiError>;
 /// The end of a flight at which its outcome comes out.
 pub(in crate::gateway) type Waiting = watch::Receiver<Option<Outcome>>;
 
+/// Exchanges under way.
+type Flights = HashMap<JobKey, Waiting, BuildHasherDefault<AsItIs>>;
+
 /// Counters for the operator.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct Counts {
@@ -63,8 +67,8 @@ pub(in crate::gateway) struct Counts {
 
 /// One cache for the process.
 pub(in crate::gateway) struct PollCache {
-    answers: Cache<JobKey, Arc<Kept>>,
-    flights: Mutex<HashMap<JobKey, Waiting>>,
+    answers: Cache<JobKey, Arc<Kept>, BuildHasherDefault<AsItIs>>,
+    flights: Mutex<Flights>,
     pub settings: Settings,
     pub counts: Counts,
 }
@@ -90,7 +94,7 @@ impl PollCache {
             .max_capacity(settings.max_bytes)
             .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
             .expire_after(WhenUseless)
-            .build();
+            .build_with_hasher(BuildHasherDefault::default());
         PollCache { answers, flights: Mutex::default(), settings, counts: Counts::default() }
     }
 
@@ -126,7 +130,7 @@ impl PollCache {
         (self.answers.entry_count(), self.answers.weighted_size())
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<JobKey, Waiting>> {
+    fn flights(&self) -> MutexGuard<'_, Flights> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

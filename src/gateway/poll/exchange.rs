@@ -3,7 +3,7 @@
 use super::polled::{Polled, Raw, guard_own_links, note_unknown_state};
 use super::{Record, SHORT_WAIT, call};
 use crate::gateway::entry::{Entry, Means};
-use crate::gateway::holds::Holder;
+use crate::gateway::holds::{Hold, Holder};
 use crate::gateway::inline::{Heard, Wanted};
 use crate::gateway::raw;
 use crate::gateway::redact::Redactor;
@@ -64,17 +64,16 @@ impl Poll {
     /// Fails when every credential that could be used is held.
     pub fn check_holds(&self) -> Result<(), ApiError> {
         let now = Instant::now();
-        let mut holders = match &self.entry.means {
-            Means::None => vec![Holder::Own(0)],
-            Means::Forward => self.client.into_iter().collect(),
-            Means::Keys(keys) => (0..keys.len()).map(Holder::Own).collect(),
+        let own = match &self.entry.means {
+            Means::None => 1,
+            Means::Forward => 0,
+            Means::Keys(keys) => keys.len(),
         };
-        let first_free = holders.iter().position(|holder| self.entry.holds.on(*holder, now).is_none());
-        if first_free.is_some() {
-            return Ok(());
+        let (holders, mut soonest) = ((0..own).map(Holder::Own).chain(self.client), None::<Hold>);
+        for holder in holders {
+            let Some(hold) = self.entry.holds.on(holder, now) else { return Ok(()) };
+            soonest = Some(soonest.filter(|known| known.until <= hold.until).unwrap_or(hold));
         }
-        let soonest =
-            holders.drain(..).filter_map(|holder| self.entry.holds.on(holder, now)).min_by_key(|hold| hold.until);
         match soonest {
             None => Ok(()),
             Some(hold) => Err(hold.error("{p} has asked to be left alone for a while.", now)),
@@ -107,10 +106,11 @@ impl Poll {
     ) -> Result<Polled, ApiError> {
         let project = self.entry.row.job.project.and_then(|project| project(job));
         let known = record.map(|record| usize::from(record.credential));
-        let mut order: Vec<(usize, &Authenticator)> = keys.iter().enumerate().collect();
-        order.sort_by_key(|(index, _)| Some(*index) != known);
+        let place = |index: usize| keys.get(index).map(|key| (index, key));
+        let others = (0..keys.len()).filter(|index| Some(*index) != known);
+        let order = known.into_iter().chain(others).filter_map(place);
         let (mut verdict, mut held) = (None, None);
-        for (index, key) in order.into_iter().filter(|(_, key)| project.is_none_or(|project| key.reaches(project))) {
+        for (index, key) in order.filter(|(_, key)| project.is_none_or(|project| key.reaches(project))) {
             if let Some(hold) = self.entry.holds.on(Holder::Own(index), Instant::now()) {
                 held = Some(hold);
                 continue;
@@ -165,7 +165,7 @@ impl Poll {
         let (Some(value), Some(holder)) = (&self.authorization, self.client) else {
             return Err(ApiError::new(ErrorKind::Internal));
         };
-        let redactor = Redactor::of_client(Some(value), self.entry.configured_secrets());
+        let redactor = self.entry.redactor_of_client(Some(value));
         let mut value = value.clone();
         value.set_sensitive(true);
         let worker = Worker { proof: Some(Proof::Header((AUTHORIZATION, value))), redactor, key: None, index: 0 };

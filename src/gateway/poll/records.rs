@@ -1,7 +1,7 @@
 //! What is remembered of jobs beyond their answers: which credential knows them, and how far they had come.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 /// Jobs that are remembered; above it those not asked for longest are forgotten, half of them at a time.
@@ -12,6 +12,26 @@ const SHARDS: usize = 64;
 /// A job of a provider, as asked for with one identity: a keyed hash, so that nobody can aim at another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::gateway) struct JobKey(pub u128);
+
+/// Makes tables use the key as it is: a hash of a hash would be a waste.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::gateway) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are single numbers, which come below.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        // The other half chooses the shard.
+        self.0 = (key >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// A few bytes per job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,8 +68,8 @@ pub(in crate::gateway) struct Records {
 
 #[derive(Default)]
 struct Shard {
-    young: HashMap<JobKey, Record>,
-    old: HashMap<JobKey, Record>,
+    young: HashMap<JobKey, Record, BuildHasherDefault<AsItIs>>,
+    old: HashMap<JobKey, Record, BuildHasherDefault<AsItIs>>,
 }
 
 impl Default for Records {
