@@ -79,6 +79,9 @@ fn answer(row: &Provider, fixture: &Fixture) -> Value {
         Step::Done(video) => {
             let content_url = format!("https://videos.example.com/v1/videos/{}/content?index=", id.as_str());
             let body = VideoBody { id: id.as_str(), provider: id.provider(), video: &video, content_url: &content_url };
+            let mut json = Vec::new();
+            body.write(&mut json);
+            let body: Value = serde_json::from_slice(&json).unwrap();
             json!({"status": 200, "unknown_state": video.unknown_state, "body": body})
         }
         Step::Failed(error) => {

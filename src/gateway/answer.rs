@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::poll::{How, Told};
-use super::text::{Ready, Spelling};
+use super::text::{Ready, Spelling, hex};
 use crate::video::{ApiError, CacheDebug, Envelope, ErrorKind, ExtraFields};
 use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -151,7 +151,7 @@ fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
 /// The end of the object: what is said about the answer rather than about the video.
 fn write_extra_fields(end: &mut Vec<u8>, told: &Told, answering: &Answering<'_>) {
     let model = told.text.model.as_deref();
-    let cache_id = (told.how != How::Off).then(|| format!("{:032x}", told.key.0));
+    let cache_id = (told.how != How::Off).then(|| hex(told.key.0));
     let hit_type = match told.how {
         How::Off | How::Miss => None,
         How::Hit => Some("direct"),

@@ -1,7 +1,7 @@
 //! A video as JSON, kept so that it can be answered under any spelling of its id without being written anew.
 
 use super::body::{Body, Pieces};
-use crate::video::{Media, Source, Status, Video, VideoBody};
+use crate::video::{Media, Source, Status, Video, VideoBody, has_escapes};
 use bytes::{Buf, Bytes};
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -77,8 +77,7 @@ impl VideoText {
     pub fn new(video: &Video<'_>, provider: &str) -> VideoText {
         let body = VideoBody { id: "", provider, video, content_url: &MARK };
         let mut json = Vec::with_capacity(USUAL + long_texts(video));
-        // Writing to memory what has only strings for keys cannot fail.
-        let _ = serde_json::to_writer(&mut json, &body);
+        body.write(&mut json);
         json.pop();
         let mut json = Bytes::from(json);
         json.advance(json.len().min(BEGIN.len()));
@@ -215,14 +214,19 @@ fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u128 {
 
 /// A strong entity tag made of a hash.
 pub(super) fn strong_tag(hash: u128) -> HeaderValue {
+    let tag = ["\"", &hex(hash), "\""].concat();
     // Hexadecimal digits and quotes can stand in a header.
-    HeaderValue::from_maybe_shared(Bytes::from(format!("\"{hash:032x}\"")))
-        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::from_maybe_shared(Bytes::from(tag)).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// 32 hexadecimal digits.
+pub(super) fn hex(number: u128) -> String {
+    Uuid::from_u128(number).simple().encode_lower(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// Text as it stands inside a JSON string.
 fn escaped(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+    if !has_escapes(text) {
         return Cow::Borrowed(text);
     }
     let quoted = serde_json::Value::from(text).to_string();

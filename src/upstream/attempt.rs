@@ -19,8 +19,13 @@ pub(super) async fn attempt(
     outgoing: &Outgoing<'_>,
     deadline: Instant,
 ) -> Result<Download, Fault> {
-    let connecting = timeout_at(deadline, connect(connector, peers));
-    let (peer, mut session, reused) = connecting.await.unwrap_or_else(|_| Err(Fault::timeout()))?;
+    let (peer, mut session, reused) = match idle(peers) {
+        Some((peer, session)) => (peer, session, true),
+        // Boxed: a handshake needs kilobytes, which every poll would carry along.
+        None => {
+            Box::pin(timeout_at(deadline, connect(connector, peers))).await.unwrap_or_else(|_| Err(Fault::timeout()))?
+        }
+    };
     let conversation = timeout_at(deadline, converse(&mut session, outgoing));
     let fault = match conversation.await {
         Ok(Ok(())) => match session.response_header() {
@@ -40,7 +45,14 @@ pub(super) async fn attempt(
     Err(fault)
 }
 
-/// A connection of the pool, or else a new one. Addresses that refuse are passed over for the next at once.
+/// An idle connection to the peer that worked last.
+fn idle(peers: &Peers) -> Option<(&Arc<PooledPeer>, HttpSession)> {
+    let peer = peers.in_turn().next()?;
+    Some((peer, peer.idle_session()?))
+}
+
+/// A stream of an open connection of HTTP/2, or else a new connection. Addresses that refuse are passed over for the next
+/// at once.
 async fn connect<'a>(
     connector: &Connector,
     peers: &'a Peers,

@@ -134,6 +134,11 @@ impl Authenticator {
         }
     }
 
+    /// What calls carry, where that never changes.
+    pub fn fixed(&self) -> Option<&Proof> {
+        if let Means::Fixed(proof) = &self.means { Some(proof) } else { None }
+    }
+
     /// What calls carry; a token is fetched when none is at hand that lasts.
     pub async fn proof(&self, client: &Client, deadline: Instant) -> Result<Proof, ApiError> {
         match &self.means {

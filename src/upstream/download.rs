@@ -19,9 +19,6 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Idle connections are closed before the shortest usual timeout of a load balancer (60 s).
-const IDLE: Duration = Duration::from_secs(50);
-
 /// A body grows from its announced length up to this at once; a longer one grows as it comes.
 const EAGER: usize = 64 * 1024;
 
@@ -123,7 +120,7 @@ impl Download {
     /// The connection can be used again: the body was read to its end.
     pub async fn give_back(mut self) {
         self.session.set_read_timeout(None);
-        self.connector.release_http_session(self.session, &*self.peer, Some(IDLE)).await;
+        self.peer.release(self.session, &self.connector).await;
     }
 
     /// Nobody wants the rest. A short one is read, which is cheaper than another connection.

@@ -165,12 +165,15 @@ impl Endpoint {
         if found.is_empty() {
             return Err(Why::OutOfReach);
         }
-        // Addresses in use stay in front: the pool is keyed by address, and a shuffled answer would empty it.
-        if let Some(old) = self.peers.load_full() {
+        // Addresses in use stay in front, and keep their idle connections.
+        let old = self.peers.load_full();
+        if let Some(old) = &old {
             let place = |address: &SocketAddr| old.list.iter().position(|peer| is_at(peer, address));
             found.sort_by_key(|address| place(address).unwrap_or(usize::MAX));
         }
-        let list = found.into_iter().map(|address| Arc::new(self.peer(address))).collect();
+        let known = |address: &SocketAddr| old.as_ref()?.list.iter().find(|peer| is_at(peer, address)).cloned();
+        let peer = |address: SocketAddr| known(&address).unwrap_or_else(|| Arc::new(self.peer(address)));
+        let list = found.into_iter().map(peer).collect();
         let peers = Arc::new(Peers { list, resolved_at: Instant::now(), preferred: AtomicUsize::new(0) });
         self.peers.store(Some(Arc::clone(&peers)));
         Ok(peers)

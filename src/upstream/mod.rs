@@ -15,6 +15,7 @@ mod endpoint;
 mod fault;
 mod google;
 mod handshake;
+mod idle;
 mod jwt;
 mod kling;
 mod outgoing;

@@ -1,22 +1,45 @@
-//! A peer as the connection pool sees it for every call.
+//! A peer with the connections to it.
 
+use super::idle::{Idle, LONGEST};
+use pingora::connectors::http::Connector;
+use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession as Http1Session;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
 use std::fmt;
-use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
-/// A peer whose place in the pool is computed once. Pingora's own hashes all its parts several times for each call, and
-/// asks the system for the address behind each connection that it takes from the pool: a connection got there by this
-/// number, which the address is part of.
-#[derive(Debug, Clone)]
+/// A peer with its idle connections of HTTP/1, and for those of HTTP/2 its place in Pingora's pool, which is computed once:
+/// Pingora hashes all the parts of a peer several times for each call.
+#[derive(Clone)]
 pub(super) struct PooledPeer {
     peer: HttpPeer,
     reuse_hash: u64,
+    idle: Arc<Idle>,
 }
 
 impl PooledPeer {
     pub fn new(peer: HttpPeer) -> PooledPeer {
-        PooledPeer { reuse_hash: peer.reuse_hash(), peer }
+        PooledPeer { reuse_hash: peer.reuse_hash(), peer, idle: Arc::default() }
+    }
+
+    /// A session over an idle connection, where there is one.
+    pub fn idle_session(&self) -> Option<HttpSession> {
+        self.idle.take().map(|stream| HttpSession::H1(Http1Session::new_with_options(stream, self)))
+    }
+
+    /// Keeps the connection of a session whose reply was read to its end.
+    pub async fn release(&self, session: HttpSession, connector: &Connector) {
+        match session {
+            HttpSession::H1(mut h1) => {
+                h1.respect_keepalive();
+                if let Some(stream) = h1.reuse().await {
+                    self.idle.put(stream);
+                }
+            }
+            // Boxed, since it would make every poll larger.
+            other => Box::pin(connector.release_http_session(other, self, Some(LONGEST))).await,
+        }
     }
 }
 
@@ -45,9 +68,5 @@ impl Peer for PooledPeer {
 
     fn get_peer_options(&self) -> Option<&PeerOptions> {
         self.peer.get_peer_options()
-    }
-
-    fn matches_fd<V: AsRawFd>(&self, _: V) -> bool {
-        true
     }
 }

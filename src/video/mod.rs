@@ -17,4 +17,4 @@ pub use link::{content_type_of, may_be_video, signed_until, without_query};
 pub use object::{ContentFilter, JobError, Lifetime, Media, Source, Video};
 pub use size::{Size, SizeTable, seconds_from_frames, seconds_from_number, seconds_from_text};
 pub use status::Status;
-pub use wire::{CacheDebug, ExtraFields, VideoBody};
+pub use wire::{CacheDebug, ExtraFields, VideoBody, has_escapes};

@@ -1,9 +1,9 @@
 //! The video object as clients read it: keys in their order, everything always present.
 
-use super::{JobError, Media, Source, Video};
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
+use super::{ContentFilter, JobError, Media, Source, Video};
+use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// A settled video, ready to be written, without `extra_fields`.
 pub struct VideoBody<'a> {
@@ -51,77 +51,99 @@ pub struct CacheDebug<'a> {
     pub model_used: Option<&'a str>,
 }
 
-impl Serialize for VideoBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl VideoBody<'_> {
+    /// Writes it as JSON, its closing brace included.
+    ///
+    /// By hand, since serializers look at every byte of every key and text one by one, and videos may be texts, too.
+    pub fn write(&self, json: &mut Vec<u8>) {
         let video = self.video;
         let remixed_from = video.remixed_from.as_ref().map(|job| format!("{job}:{}", self.provider));
-        let mut map = serializer.serialize_map(Some(15))?;
-        map.serialize_entry("id", self.id)?;
-        map.serialize_entry("object", "video")?;
-        map.serialize_entry("model", &video.model)?;
-        map.serialize_entry("status", &video.status)?;
-        map.serialize_entry("progress", &video.percent())?;
-        map.serialize_entry("prompt", &video.prompt)?;
-        map.serialize_entry("remixed_from_video_id", &remixed_from)?;
-        map.serialize_entry("seconds", &video.seconds)?;
-        map.serialize_entry("size", &video.size.map(|size| size.to_string()))?;
-        map.serialize_entry("created_at", &video.created_at)?;
-        map.serialize_entry("completed_at", &video.completed_at)?;
-        map.serialize_entry("expires_at", &video.expires_at)?;
-        map.serialize_entry("videos", &Videos { media: &video.videos, content_url: self.content_url })?;
-        map.serialize_entry("error", &video.error.as_ref().map(ErrorBody::from))?;
-        map.serialize_entry(
-            "content_filter",
-            &video
-                .content_filter
-                .as_ref()
-                .map(|filter| FilterBody { filtered_count: filter.filtered_count, reasons: &filter.reasons }),
-        )?;
-        map.end()
-    }
-}
-
-struct Videos<'a> {
-    media: &'a [Media<'a>],
-    content_url: &'a str,
-}
-
-impl Serialize for Videos<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.media.len()))?;
-        for (index, media) in self.media.iter().enumerate() {
-            list.serialize_element(&Item { index, media, content_url: self.content_url })?;
+        let size = video.size.map(|size| size.to_string());
+        raw(json, "{\"id\":");
+        text(json, self.id);
+        raw(json, ",\"object\":\"video\",\"model\":");
+        text_or_null(json, video.model.as_deref());
+        raw(json, ",\"status\":");
+        text(json, video.status.as_str());
+        raw(json, ",\"progress\":");
+        value(json, &video.percent());
+        raw(json, ",\"prompt\":");
+        text_or_null(json, video.prompt.as_deref());
+        raw(json, ",\"remixed_from_video_id\":");
+        text_or_null(json, remixed_from.as_deref());
+        raw(json, ",\"seconds\":");
+        text_or_null(json, video.seconds.as_deref());
+        raw(json, ",\"size\":");
+        text_or_null(json, size.as_deref());
+        raw(json, ",\"created_at\":");
+        value(json, &video.created_at);
+        raw(json, ",\"completed_at\":");
+        value(json, &video.completed_at);
+        raw(json, ",\"expires_at\":");
+        value(json, &video.expires_at);
+        raw(json, ",\"videos\":[");
+        for (index, media) in video.videos.iter().enumerate() {
+            raw(json, if index == 0 { "" } else { "," });
+            self.media(json, index, media);
         }
-        list.end()
+        raw(json, "],\"error\":");
+        value(json, &video.error.as_ref().map(ErrorBody::from));
+        raw(json, ",\"content_filter\":");
+        value(json, &video.content_filter.as_ref().map(FilterBody::from));
+        raw(json, "}");
     }
-}
 
-struct Item<'a> {
-    index: usize,
-    media: &'a Media<'a>,
-    content_url: &'a str,
-}
-
-impl Serialize for Item<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
-        match &self.media.source {
+    fn media(&self, json: &mut Vec<u8>, index: usize, media: &Media<'_>) {
+        match &media.source {
             Source::Link(link) => {
-                map.serialize_entry("type", "url")?;
-                map.serialize_entry("url", link)?;
+                raw(json, "{\"type\":\"url\",\"url\":");
+                text(json, link);
             }
             Source::Guarded(_) => {
-                map.serialize_entry("type", "url")?;
-                map.serialize_entry("url", &format_args!("{}{}", self.content_url, self.index))?;
+                raw(json, "{\"type\":\"url\",\"url\":");
+                text(json, &format!("{}{index}", self.content_url));
             }
             Source::Base64(data) => {
-                map.serialize_entry("type", "base64")?;
-                map.serialize_entry("base64", data)?;
+                raw(json, "{\"type\":\"base64\",\"base64\":");
+                text(json, data);
             }
         }
-        map.serialize_entry("content_type", self.media.content_type())?;
-        map.end()
+        raw(json, ",\"content_type\":");
+        text(json, media.content_type());
+        raw(json, "}");
     }
+}
+
+fn raw(json: &mut Vec<u8>, part: &str) {
+    json.extend_from_slice(part.as_bytes());
+}
+
+/// A string; one with nothing to escape, which most are, is copied as a whole.
+fn text(json: &mut Vec<u8>, text: &str) {
+    if has_escapes(text) {
+        return value(json, text);
+    }
+    json.reserve(text.len() + 2);
+    raw(json, "\"");
+    raw(json, text);
+    raw(json, "\"");
+}
+
+fn text_or_null(json: &mut Vec<u8>, given: Option<&str>) {
+    match given {
+        Some(given) => text(json, given),
+        None => raw(json, "null"),
+    }
+}
+
+/// Writing to memory what has only strings for keys cannot fail.
+fn value<T: Serialize + ?Sized>(json: &mut Vec<u8>, value: &T) {
+    let _ = serde_json::to_writer(json, value);
+}
+
+/// Whether a text holds what cannot stand in a JSON string as it is. It is read to its end, many bytes at a time.
+pub fn has_escapes(text: &str) -> bool {
+    text.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\'))
 }
 
 #[derive(Serialize)]
@@ -139,5 +161,43 @@ impl<'a> From<&'a JobError<'a>> for ErrorBody<'a> {
 #[derive(Serialize)]
 struct FilterBody<'a> {
     filtered_count: Option<u64>,
-    reasons: &'a [std::borrow::Cow<'a, str>],
+    reasons: &'a [Cow<'a, str>],
+}
+
+impl<'a> From<&'a ContentFilter<'a>> for FilterBody<'a> {
+    fn from(filter: &'a ContentFilter<'a>) -> Self {
+        FilterBody { filtered_count: filter.filtered_count, reasons: &filter.reasons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::video::Status;
+    use proptest::prelude::*;
+    use serde_json::{Value, from_slice};
+
+    proptest! {
+        #[test]
+        fn texts_are_written_as_a_serializer_writes_them(given in any::<String>()) {
+            let mut json = Vec::new();
+            text(&mut json, &given);
+            prop_assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&given).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_key_is_there_whatever_is_known() {
+        let mut video = Video::new(Status::Completed);
+        video.videos = vec![Media::guarded("/a"), Media::base64("AA=="), Media::guarded("/b")];
+        let body = VideoBody { id: "say \"x\"", provider: "p", video: &video, content_url: "https://v/content?index=" };
+        let mut json = Vec::new();
+        body.write(&mut json);
+        let read: Value = from_slice(&json).unwrap();
+        assert_eq!(read.as_object().unwrap().len(), 15);
+        assert_eq!((&read["id"], &read["model"], &read["error"]), (&"say \"x\"".into(), &Value::Null, &Value::Null));
+        let link = |index: usize| read["videos"][index]["url"].as_str();
+        assert_eq!((link(0), link(2)), (Some("https://v/content?index=0"), Some("https://v/content?index=2")));
+        assert_eq!(read["videos"][1]["base64"], "AA==");
+    }
 }

@@ -54,7 +54,8 @@ impl Poll {
                 Step::Then(_) | Step::Failed(_) => None,
             }
         };
-        inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in).await
+        // Boxed, since it is rare and large.
+        Box::pin(inline::hear(client, &endpoint, outgoing, &entry.limits, self.deadline, wanted, found_in)).await
     }
 
     /// What goes to the provider besides what its API needs.

@@ -139,19 +139,23 @@ impl Poll {
         index: usize,
         key: &Authenticator,
     ) -> Result<Polled, ApiError> {
-        let proof = timeout_at(self.deadline, key.proof(client, self.deadline))
-            .await
-            .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout)));
+        let proof = match key.fixed() {
+            Some(proof) => Ok(proof.clone()),
+            // Boxed, since it may fetch a token, which is rare and large.
+            None => Box::pin(timeout_at(self.deadline, key.proof(client, self.deadline)))
+                .await
+                .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::UpstreamTimeout))),
+        };
         let redactor = self.entry.redactor(Some(key));
         let proof = proof.map_err(|mut error| {
             redactor.error(&mut error);
             error
         })?;
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        let worker = Worker { proof: Some(proof.clone()), redactor, key: Some(key), index };
+        let worker = Worker { proof: Some(proof), redactor, key: Some(key), index };
         let result = self.work(client, job, record, &worker, Holder::Own(index.into())).await;
         if result.as_ref().is_err_and(|error| error.kind == ErrorKind::UpstreamAuthFailed) {
-            key.forget_token(&proof);
+            worker.proof.iter().for_each(|proof| key.forget_token(proof));
         }
         result
     }
@@ -212,7 +216,7 @@ impl Poll {
         let mut replies: Vec<Reply> = Vec::with_capacity(1);
         let (started, mut retries) = (Instant::now(), entry.limits.retries);
         loop {
-            let path = format!("{}{}", own.path, call.path);
+            let path = [own.path.as_str(), &call.path].concat();
             let span = self.trace.as_ref().map(Span::child);
             let mut outgoing = entry.outgoing(&endpoint, &call, &path, self.more_headers(span.as_ref()));
             if let Some(proof) = &worker.proof {
