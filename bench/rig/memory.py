@@ -1,0 +1,69 @@
+"""Resident memory of vidgate, idle and with many clients. Each in a process of its own."""
+
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from gateways import polls
+from measure import Row, take
+from process import Watch, memory_mb
+
+CLIENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Memory:
+    title: str
+    mb: float
+    detail: str
+    # Whether it is as much load as the goal asks for; a quick run has less.
+    full: bool = True
+
+
+def measure(at, results):
+    idle(at, results)
+    held(at, results)
+    asking(at, results, "hot", "one hot job", "video_1:hot", CLIENTS)
+    # With the poll cache off each client may need a connection to the upstream, too.
+    asking(at, results, "off", "poll cache off", "video_{n}:off", min(CLIENTS, both_sides(at.files)))
+
+
+def both_sides(files):
+    """For how many clients the allowed open files suffice, if each takes two; a few hundred are for all else."""
+    return (files - 500) // 2
+
+
+def idle(at, results):
+    with at.house.vidgate("idle") as program:
+        take(Row("idle", "idle", polls(program.port, "video_1:off"), program.pid),
+             replace(at.load, clients=1, seconds=1))
+        results.memory["idle"] = Memory("idle", memory_mb(program.pid), "after one client has asked for a second")
+
+
+def held(at, results):
+    at.say(f"{CLIENTS:,} clients that stay")
+    with at.house.vidgate("held") as program, ExitStack() as stack:
+        for _ in range(CLIENTS):
+            ask_once(stack.enter_context(socket.create_connection(("127.0.0.1", program.port), 10)))
+        results.memory["held"] = Memory(
+            f"{CLIENTS:,} keep-alive clients, poll cache off", memory_mb(program.pid),
+            "connected, after each has asked once, one after the other")
+
+
+def ask_once(connection):
+    connection.sendall(b"GET /v1/videos/video_1:off HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = connection.recv(65536)
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise SystemExit(f"a client that stays was answered {answer[:100]!r}")
+
+
+def asking(at, results, name, title, id_, count):
+    at.say(f"{count:,} clients, {title}")
+    with at.house.vidgate(f"asking-{name}") as program:
+        row = Row(name, f"{count:,} clients, {title}", polls(program.port, id_), program.pid)
+        with Watch(program.pid, memory_mb) as watch:
+            sample = take(row, replace(at.load, clients=count, seconds=max(4, at.load.seconds)))
+        results.blame_sample("memory", row, sample)
+        results.memory[f"asking_{name}"] = Memory(
+            f"{count:,} keep-alive clients, {title}", watch.most(),
+            f"peak while all of them ask at once, as fast as they are answered ({sample.requests:,} requests)")
