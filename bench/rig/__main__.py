@@ -7,6 +7,7 @@ import time
 
 import arguments
 import machine
+import peers
 import report
 from gateways import Gateways, House
 from load import Load
@@ -21,6 +22,8 @@ def main():
     files = raise_file_limit()
     begun, when = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
     say = lambda text: print(f"{time.monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
+    if options.peers:
+        peers.install(options.peers_folder, say)
     load = Load(clients=options.clients, seconds=options.seconds)
     results = Results()
     with House(options) as house:

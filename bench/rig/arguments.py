@@ -32,11 +32,10 @@ def parse(arguments=None):
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 4)
     options.nginx = first_of("nginx", "/usr/sbin/nginx", TARGET / "tools" / "nginx")
-    options.litellm = TARGET / "bench-peers" / "bin" / "litellm"
+    options.peers_folder = TARGET / "bench-peers"
+    options.litellm = options.peers_folder / "bin" / "litellm"
     needed = {"nginx": options.nginx, "wrk": which("wrk"), "h2load": which("h2load"), "openssl": which("openssl"),
               "vidgate": which(options.vidgate), "passthrough": which(options.passthrough)}
-    if options.peers:
-        needed["LiteLLM"] = which(options.litellm)
     missing = [name for name, path in needed.items() if not path]
     if missing:
         parser.error(f"not found: {', '.join(missing)}; `make bench` installs and builds what is needed")

@@ -3,12 +3,12 @@
 import contextlib
 import subprocess
 import tempfile
-from base64 import b64encode
 from pathlib import Path
 from string import Template
 
+import peers
 from load import CONF
-from measure import Row
+from measure import Row, polls
 from process import Program, free_port
 
 # What the fixed upstream answers: the status of a job, as OpenAI gives it.
@@ -33,8 +33,6 @@ PROVIDERS = {
     "tls": "base_url: 'https://$https/v1', poll: {cache: false}, ca_file: '$folder/cert.pem'",
 }
 EVERY_PROVIDER = "kind: openai, max_concurrent: 100000, credentials: {api_key: sk-bench}"
-
-LITELLM_KEY = "sk-bench"
 
 
 class House:
@@ -124,18 +122,6 @@ class House:
         program.admin = admin_port
         return program
 
-    def start_litellm(self):
-        """With what it would ask the network for at start taken from its package."""
-        port = free_port()
-        config = self.write("litellm.yaml", "litellm.yaml", upstream=self.http, key=LITELLM_KEY)
-        return self.start("litellm", [self.options.litellm, "--config", config, "--host", "127.0.0.1", "--port", port,
-                                      "--num_workers", 1], port, patience=180,
-                          env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"})
-
-
-def polls(port, id_="video_{n}"):
-    return f"http://127.0.0.1:{port}/v1/videos/{id_}"
-
 
 class Gateways:
     """The programs that most sections share, and their rows."""
@@ -148,7 +134,7 @@ class Gateways:
         self.vidgate = house.start_vidgate("vidgate")
         self.peers = list(house.options.peer)
         if house.options.peers:
-            self.peers.append(litellm(house.start_litellm()))
+            self.peers.append(peers.start_litellm(house))
 
     def vidgate_row(self, name, title, id_):
         return Row(name, f"vidgate, {title}", polls(self.vidgate.port, id_), self.vidgate.pid)
@@ -172,10 +158,3 @@ class Gateways:
             "tls": self.vidgate_row("off", "poll cache off", "video_{n}:tls"),
         }
         return [known[name] for name in names]
-
-
-def litellm(program):
-    """It knows where a job is from its id, which holds its provider and model; it asks anew each time."""
-    inside = "litellm:custom_llm_provider:openai;model_id:sora-2-pro;video_id:video_1"
-    return Row("litellm", "LiteLLM, one worker", polls(program.port, f"video_{b64encode(inside.encode()).decode()}"),
-               program.pid, (f"Authorization: Bearer {LITELLM_KEY}",), clients=4)

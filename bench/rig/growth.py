@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 import memory
-from gateways import polls
-from measure import Row, Spread, Table
+from measure import Row, Spread, Table, polls
 
 FEW_CLIENTS = 64
 MANY_CLIENTS, QUICK_CLIENTS = 10_000, 1000

@@ -4,9 +4,8 @@ import time
 from dataclasses import replace
 
 import metrics
-from gateways import polls
 from growth import Growth
-from measure import Row, Table, take
+from measure import Row, Table, polls, take
 from memory import Memory
 from process import Watch, memory_mb
 
