@@ -29,6 +29,8 @@ def parse(arguments=None):
     add("--passthrough", type=Path, default=TARGET / "release" / "examples" / "passthrough", metavar="PATH")
     add("--results", type=Path, default=ROOT / "bench" / "results", metavar="FOLDER", help="default bench/results")
     options = parser.parse_args(arguments)
+    if not Path("/proc/self/smaps_rollup").exists():
+        parser.error("what a process costs is read from /proc, so this needs Linux")
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 4)
     options.nginx = first_of("nginx", "/usr/sbin/nginx", TARGET / "tools" / "nginx")
