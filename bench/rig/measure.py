@@ -101,7 +101,7 @@ class Table:
 
     def drive(self, load, rounds, say):
         for row in self.rows.values():
-            take(row, replace(load, seconds=WARM_UP, lead=0))
+            take(row, replace(load, seconds=WARM_UP))
         for round_ in range(rounds):
             for row in self.rows.values():
                 say(f"round {round_ + 1} of {rounds}: {row.title}")
