@@ -44,7 +44,8 @@ def main():
     print(text)
     say(f"{page} is written; it took {took:.0f} s")
     if results.failures:
-        print("\nREQUESTS FAILED, so these figures are not to be trusted:", *results.failures, sep="\n  ", file=sys.stderr)
+        said = "\nREQUESTS FAILED, so these figures are not to be trusted:"
+        print(said, *results.failures, sep="\n  ", file=sys.stderr)
         return 1
     return 0
 

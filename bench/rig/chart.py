@@ -19,7 +19,7 @@ STYLE = """
 
 
 def draw(groups):
-    """`groups`: a heading, then rows of label, Spread and whether it is vidgate's. Each group has a scale of its own."""
+    """`groups`: a heading, then rows of label, Spread and whether it is vidgate's. Each has a scale of its own."""
     parts, y = [], 10
     for heading, rows in groups:
         y += HEAD
@@ -39,5 +39,6 @@ def bar(y, label, spread, ours, scale):
     yield f'<text x="{LEFT - 8}" y="{text_y}" text-anchor="end">{escape(label)}</text>'
     yield (f'<rect class="{"vidgate" if ours else "bar"}" x="{LEFT}" y="{y}" width="{spread.median * scale:.1f}" '
            f'height="{BAR}" rx="2"/>')
-    yield f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 4}v8M{high:.1f} {middle - 4}v8"/>'
+    ends = "".join(f"M{at:.1f} {middle - 4}v8" for at in (low, high))
+    yield f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}{ends}"/>'
     yield f'<text x="{high + 8:.1f}" y="{text_y}">{spread.text(1)}</text>'

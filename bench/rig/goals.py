@@ -70,7 +70,8 @@ def growth(name):
 
 
 GOALS = [
-    Goal("poll cache off: CPU per request, by bare Pingora passthrough", True, 1.10, ratio("http1", "off", "bare", "cpu")),
+    Goal("poll cache off: CPU per request, by bare Pingora passthrough", True, 1.10,
+         ratio("http1", "off", "bare", "cpu")),
     Goal("one hot job: CPU per request, by nginx `proxy_pass`", True, 0.80, ratio("http1", "hot", "nginx", "cpu")),
     Goal("one hot job: requests per second, by bare Pingora passthrough", False, 2.2,
          ratio("http1", "hot", "bare", "per_second")),
@@ -78,7 +79,8 @@ GOALS = [
          times_less(AISIX)),
     Goal(f"poll cache off: times less CPU than LiteLLM ({LITELLM:,} µs where nginx took {NGINX_THERE})", False, 300,
          times_less(LITELLM)),
-    Goal("poll cache off: times less CPU than LiteLLM in this run", False, 300, ratio("http1", "litellm", "off", "cpu")),
+    Goal("poll cache off: times less CPU than LiteLLM in this run", False, 300,
+         ratio("http1", "litellm", "off", "cpu")),
     Goal("p99 added to a direct call at half the saturation load, by what nginx adds", True, 2, added_p99),
     Goal("resident memory: idle", True, 25, memory("idle"), " MB"),
     Goal("resident memory: 10,000 keep-alive clients, each has asked", True, 250, memory("held"), " MB"),

@@ -21,6 +21,8 @@ class Row:
     headers: tuple = ()
     # For gateways so slow that the usual number would leave many requests unanswered at the end of a run.
     clients: int | None = None
+    # Seconds at the beginning of a run that do not count: see Load.
+    lead: float = 0
 
 
 def polls(port, id_="video_{n}"):
@@ -65,6 +67,7 @@ def take(row, load):
     """Drives a row once."""
     if row.clients:
         load = replace(load, clients=min(row.clients, load.clients))
+    load = replace(load, lead=row.lead)
     if row.pid is None:
         return sample_of(row, drive(load, row.url, row.headers), None)
     before = cpu_seconds(row.pid)
@@ -88,12 +91,12 @@ def in_window(seen, said):
 
 def sample_of(row, said, cpu):
     return Sample(
-        said["requests"], said["failed"], said["requests"] / said["seconds"], said["p50"], said["p99"], said["p999"], cpu,
-        memory_mb(row.pid) if row.pid else None)
+        said["requests"], said["failed"], said["requests"] / said["seconds"], said["p50"], said["p99"], said["p999"],
+        cpu, memory_mb(row.pid) if row.pid else None)
 
 
 class Table:
-    """Rows that were driven in turn: A B A B. A ratio is taken within each round, since the machine changes its mood."""
+    """Rows that were driven in turn: A B A B. Ratios are taken within a round, as the machine changes its speed."""
 
     def __init__(self, rows):
         self.rows = {row.name: row for row in rows}
@@ -101,7 +104,9 @@ class Table:
 
     def drive(self, load, rounds, say):
         for row in self.rows.values():
-            take(row, replace(load, seconds=WARM_UP))
+            # A lead is a warm-up, too.
+            if not row.lead:
+                take(row, replace(load, seconds=WARM_UP))
         for round_ in range(rounds):
             for row in self.rows.values():
                 say(f"round {round_ + 1} of {rounds}: {row.title}")
