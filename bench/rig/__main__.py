@@ -17,8 +17,9 @@ from process import raise_file_limit
 
 def main():
     options = arguments.parse()
-    # So that what was started is stopped then, too.
+    # So that what was started is stopped then, too. A shell that starts this in the background has SIGINT ignored.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     files = raise_file_limit()
     begun, when = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
     say = lambda text: print(f"{time.monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)

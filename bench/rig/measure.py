@@ -70,6 +70,13 @@ def take(row, load):
     load = replace(load, lead=row.lead)
     if row.pid is None:
         return sample_of(row, drive(load, row.url, row.headers), None)
+    try:
+        return take_watched(row, load)
+    except (FileNotFoundError, ProcessLookupError):
+        raise SystemExit(f"{row.title}: its process {row.pid} has ended while it was driven") from None
+
+
+def take_watched(row, load):
     before = cpu_seconds(row.pid)
     with Watch(row.pid, cpu_seconds) as watch:
         said = drive(load, row.url, row.headers)
