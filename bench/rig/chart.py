@@ -2,7 +2,7 @@
 
 from html import escape
 
-WIDTH, LEFT, RIGHT = 860, 250, 120
+WIDTH, LEFT, RIGHT = 900, 250, 180
 BAR, GAP, HEAD = 18, 8, 34
 
 STYLE = """
@@ -39,6 +39,7 @@ def bar(y, label, spread, ours, scale):
     yield f'<text x="{LEFT - 8}" y="{text_y}" text-anchor="end">{escape(label)}</text>'
     yield (f'<rect class="{"vidgate" if ours else "bar"}" x="{LEFT}" y="{y}" width="{spread.median * scale:.1f}" '
            f'height="{BAR}" rx="2"/>')
-    ends = "".join(f"M{at:.1f} {middle - 4}v8" for at in (low, high))
-    yield f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}{ends}"/>'
+    if low < high:
+        ends = "".join(f"M{at:.1f} {middle - 4}v8" for at in (low, high))
+        yield f'<path class="whisker" d="M{low:.1f} {middle}H{high:.1f}{ends}"/>'
     yield f'<text x="{high + 8:.1f}" y="{text_y}">{spread.text(1)}</text>'

@@ -20,7 +20,7 @@ FEW_HITS, MANY_HITS = 10, 100_000
 QUICK_HITS = 10_000
 
 # A machine that is too slow for 1 M jobs gets no verdict.
-PATIENCE = 240
+PATIENCE = 360
 
 
 def measure(at, results):

@@ -4,6 +4,8 @@ import chart
 from goals import GOALS
 from measure import Spread
 
+LEFT_OUT = 30
+
 HEADINGS = {
     "http1": ("HTTP/1.1", "wrk, {clients} keep-alive connections, as fast as they are answered."),
     "http2": ("HTTP/2", "h2load, 8 connections with 8 streams each; HTTP/1.1 to the upstream."),
@@ -30,7 +32,8 @@ def markdown(results, facts, how, chart_file, when, took):
                   *(f"- {failure}" for failure in results.failures), ""]
     parts += ["## Goals", "", *table(["goal", "target", "measured", ""], verdicts(results))]
     if chart_file:
-        parts += ["## CPU per request", "", f"![CPU time per request]({chart_file})", ""]
+        parts += ["## CPU per request", "", f"![CPU time per request]({chart_file})", "",
+                  f"What takes more than {LEFT_OUT} times the least is left out of the chart.", ""]
     for section, found in results.tables.items():
         heading, note = HEADINGS[section]
         rate = f"{results.rate:,.0f}" if results.rate else ""
@@ -81,11 +84,11 @@ def svg(results):
     groups = []
     for section in ("http1", "http2", "tls"):
         found = results.tables.get(section)
-        # A gateway that takes hundreds of times as long would leave nothing of the other bars.
+        # Such a row would leave nothing of the other bars.
         rows = [(row.title.replace("`", ""), found.spread(name, "cpu"), row.title.startswith("vidgate"))
                 for name, row in found.rows.items() if found.spread(name, "cpu")] if found else []
         least = min((spread.median for _, spread, _ in rows), default=0)
-        rows = [row for row in rows if row[1].median < 30 * least]
+        rows = [row for row in rows if row[1].median <= LEFT_OUT * least]
         if rows:
             groups.append((f"{HEADINGS[section][0]}: CPU µs per request", rows))
     return chart.draw(groups) if groups else None
