@@ -1,4 +1,5 @@
--- What wrk asks for. Arguments: the path, the first number, how many threads there are, headers as "Name: value".
+-- What wrk asks for. Arguments: the path, the first number, how many threads there are, how many milliseconds a client
+-- waits before it asks, on average (0: it does not), headers as "Name: value".
 -- {n} in the path is a number that goes up; {n:50} goes up to 49 and begins again.
 -- At the end it prints one line of JSON.
 
@@ -38,9 +39,15 @@ local function next_path(found)
 end
 
 function init(args)
-    for at = 4, #args do
+    for at = 5, #args do
         local name, value = args[at]:match("^([^:]+):%s*(.*)$")
         wrk.headers[name] = value
+    end
+    local wait = tonumber(args[4])
+    if wait > 0 then
+        math.randomseed(number + 1)
+        -- Exponential: clients that ask independently of each other, not all at once.
+        delay = function() return math.floor(0.5 - wait * math.log(1 - math.random())) end
     end
     local found = pieces(args[1], tonumber(args[2]), tonumber(args[3]))
     if #found == 1 then

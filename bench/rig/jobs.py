@@ -28,8 +28,8 @@ def measure(at, results):
     with at.house.vidgate("few-jobs", admin=True) as few, at.house.vidgate("many-jobs", admin=True) as many:
         done = fill(at, results, many, wanted)
         full = done >= JOBS
-        compare_new(at, results, few, many, wanted, full)
-        compare_hits(at, results, few, many, wanted, hits, full)
+        compare_new(at, results, few, many, done, full)
+        compare_hits(at, results, few, many, done, hits, full)
 
 
 def fill(at, results, program, wanted):
@@ -51,7 +51,7 @@ def fill(at, results, program, wanted):
     return done
 
 
-def compare_new(at, results, few, many, wanted, full):
+def compare_new(at, results, few, many, done, full):
     """A poll of a job that nobody has asked for. The process with few jobs learns them here, so runs are short."""
     table = Table([row_of(few, "few", "few jobs, new ones", "video_{n}:on"),
                    row_of(many, "many", "many jobs, new ones", "video_{n}:on")])
@@ -59,10 +59,10 @@ def compare_new(at, results, few, many, wanted, full):
     results.blame("jobs", table)
     learnt = metrics.jobs_remembered(few.admin)
     results.growth["jobs_new"] = Growth.of(
-        table, f"jobs, fewer than {learnt:,} to {wanted:,} remembered: a poll of a new one", full)
+        table, f"jobs, fewer than {learnt:,} to {done:,} asked for before: a poll of a new one", full)
 
 
-def compare_hits(at, results, few, many, wanted, hits, full):
+def compare_hits(at, results, few, many, done, hits, full):
     rows = [row_of(few, "few", "few jobs, hits", f"video_{{n:{FEW_HITS}}}:hot"),
             row_of(many, "many", "many jobs, hits", f"video_{{n:{hits}}}:hot")]
     at.say(f"{hits:,} jobs into the cache")
@@ -78,7 +78,7 @@ def compare_hits(at, results, few, many, wanted, hits, full):
     if share < 0.99:
         results.failures.append(f"jobs: only {share:.0%} of the answers that should be hits were")
     results.growth["jobs_hits"] = Growth.of(
-        table, f"jobs, {FEW_HITS} to {hits:,} that are hits in turn, the latter with {wanted:,} more remembered", full)
+        table, f"jobs, {FEW_HITS} to {hits:,} that are hits in turn, the latter with {done:,} others asked for before", full)
 
 
 def row_of(program, name, title, id_):

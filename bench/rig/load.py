@@ -1,4 +1,4 @@
-"""Load by public tools: wrk for HTTP/1.1 at full speed, h2load for HTTP/2 and for a fixed rate."""
+"""Load by public tools: wrk for HTTP/1.1, h2load for HTTP/2 and where each answer's time is needed."""
 
 import itertools
 import json
@@ -31,7 +31,8 @@ NUMBER = re.compile(r"\{n(?::(\d+))?\}")
 
 @dataclass(frozen=True)
 class Load:
-    """How a gateway is asked. `rate` is in requests per second of all clients; None is as fast as it answers."""
+    """How a gateway is asked. `rate` is in requests per second of all clients, so that they wait before they ask, each
+    for as long as chance has it; None is as fast as they are answered."""
 
     clients: int = 64
     seconds: float = 4
@@ -45,7 +46,7 @@ class Load:
 
 def drive(load, url, headers=()):
     """Requests, seconds, how many failed, and latencies in microseconds. From h2load also when each ended."""
-    by = with_h2load if load.http2 or load.rate or load.lead else with_wrk
+    by = with_h2load if load.http2 or load.lead else with_wrk
     for _ in range(ATTEMPTS):
         said = by(load, url, headers)
         if said["requests"]:
@@ -58,9 +59,10 @@ def with_wrk(load, url, headers):
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     threads = min(CLIENT_THREADS, load.clients)
+    wait = 1000 * load.clients / load.rate if load.rate else 0
     command = ["wrk", f"-t{threads}", f"-c{load.clients}", f"-d{max(1, round(load.seconds))}s", "--timeout", "10s",
                "-s", str(CONF / "load.lua"), f"{parts.scheme}://{parts.netloc}", "--",
-               path, str(next(RUNS) * JOBS_OF_A_RUN), str(threads), *headers]
+               path, str(next(RUNS) * JOBS_OF_A_RUN), str(threads), f"{wait:.3f}", *headers]
     return json.loads(run(command, load).splitlines()[-1])
 
 
@@ -72,8 +74,6 @@ def with_h2load(load, url, headers):
         command = ["h2load", f"-c{connections}", f"-D{load.lead + load.seconds:g}", f"--log-file={log}",
                    f"--input-file={urls}", f"-m{load.streams if load.http2 else 1}"]
         command += ["--h1"] * (not load.http2) + [f"--header={header}" for header in headers]
-        if load.rate:
-            command.append(f"--rps={load.rate / connections:.3f}")
         run(command, load)
         # When it began (in microseconds), the status (-1: none), and how long it took (in microseconds).
         answers = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]

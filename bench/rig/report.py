@@ -11,8 +11,8 @@ HEADINGS = {
     "http2": ("HTTP/2", "h2load, 8 connections with 8 streams each; HTTP/1.1 to the upstream."),
     "tls": ("TLS to the upstream", "HTTP/1.1 from wrk with {clients} connections, HTTP/1.1 in TLS to the upstream, "
                                    "connections kept."),
-    "half": ("Half the saturation load", "h2load over HTTP/1.1, {clients} connections, {rate} requests per second in "
-                                         "all: half of what vidgate takes with the poll cache off."),
+    "half": ("Half the saturation load", "wrk, connections that ask independently of each other, about {rate} requests "
+                                         "per second in all: half of what vidgate takes with the poll cache off."),
 }
 
 
