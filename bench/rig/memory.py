@@ -22,14 +22,19 @@ class Memory:
 def measure(at, results):
     idle(at, results)
     held(at, results)
-    asking(at, results, "hot", "one hot job", "video_1:hot", CLIENTS)
+    asking(at, results, "hot", "one hot job", "video_1:hot", one_side(at.files))
     # With the poll cache off each client may need a connection to the upstream, too.
-    asking(at, results, "off", "poll cache off", "video_{n}:off", min(CLIENTS, both_sides(at.files)))
+    asking(at, results, "off", "poll cache off", "video_{n}:off", both_sides(at.files))
+
+
+def one_side(files):
+    """For how many clients the allowed open files suffice; a few hundred are for all else."""
+    return min(CLIENTS, files - 500)
 
 
 def both_sides(files):
-    """For how many clients the allowed open files suffice, if each takes two; a few hundred are for all else."""
-    return (files - 500) // 2
+    """The same if each of them takes two."""
+    return min(CLIENTS, (files - 500) // 2)
 
 
 def idle(at, results):
@@ -42,13 +47,14 @@ def idle(at, results):
 
 
 def held(at, results):
-    at.say(f"{CLIENTS:,} clients that stay")
+    count = one_side(at.files)
+    at.say(f"{count:,} clients that stay")
     with at.house.vidgate("held") as program, ExitStack() as stack:
-        for _ in range(CLIENTS):
+        for _ in range(count):
             ask_once(stack.enter_context(socket.create_connection(("127.0.0.1", program.port), 10)))
         results.memory["held"] = Memory(
-            f"{CLIENTS:,} keep-alive clients, poll cache off", memory_mb(program.pid),
-            "connected, after each has asked once, one after the other")
+            f"{count:,} keep-alive clients, poll cache off", memory_mb(program.pid),
+            "connected, after each has asked once, one after the other", full=count == CLIENTS)
 
 
 def ask_once(connection):
@@ -67,4 +73,5 @@ def asking(at, results, name, title, id_, count):
         results.blame_sample("memory", row, sample)
         results.memory[f"asking_{name}"] = Memory(
             f"{count:,} keep-alive clients, {title}", watch.most(),
-            f"peak while all of them ask at once, as fast as they are answered ({sample.requests:,} requests)")
+            f"peak while all of them ask at once, as fast as they are answered ({sample.requests:,} requests)",
+            full=count == CLIENTS)
