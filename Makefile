@@ -1,7 +1,7 @@
 # `make` lists the targets. Those below install what is missing on the machine first, and say so.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-sdk test-browser test-openapi test-metrics check docs man
+.PHONY: help setup run test test-sdk test-browser test-openapi test-metrics bench check docs man
 
 ARGS ?=
 
@@ -32,6 +32,11 @@ test-openapi: ## run Schemathesis, from docs/openapi.json, against the demo
 test-metrics: ## run promtool, the linter of Prometheus, on /metrics and on the alert rules
 	@scripts/setup.sh metrics
 	tests/metrics/run.sh
+
+bench: ## measure against nginx and bare Pingora; for example: make bench ARGS="--quick"
+	@scripts/setup.sh bench
+	cargo build --release --bin vidgate --example passthrough
+	python3 bench/rig $(ARGS)
 
 # Whether docs/providers.md is up to date is one of the tests.
 check: setup ## check format, lints and documentation

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
 # need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "browser" Chromium, Node.js
-# and npm; with "metrics" curl and promtool, the linter of Prometheus. Takes several of these at once. Says nothing and
-# changes nothing when all of it is there, else how long it took.
+# and npm; with "metrics" curl and promtool, the linter of Prometheus; with "bench" that Python, nginx, wrk, h2load and
+# openssl. Takes several of these at once. Says nothing and changes nothing when all of it is there, else how long it
+# took.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -16,9 +17,11 @@ has_compiler() { has cc || has gcc || has clang; }
 # Debian ships python3 without what venv needs.
 has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 
-# Debian has promtool only in the package of the server, which would be started: the program alone is put here.
+# Debian has promtool and nginx only in packages whose service would be started: the programs alone are put here.
 tools=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/tools
 has_promtool() { has promtool || [ -x "$tools/promtool" ]; }
+# It may be where only root looks for programs; and one that was put here may lack a library.
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ] || "$tools/nginx" -v >/dev/null 2>&1; }
 
 has_browser() { "$(dirname "$0")/chromium.sh" >/dev/null; }
 
@@ -33,11 +36,15 @@ among() {
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
-    { among sdk "$@" || among openapi "$@"; } && { has_venv || printf 'python '; }
+    { among sdk "$@" || among openapi "$@" || among bench "$@"; } && { has_venv || printf 'python '; }
     { among sdk "$@" || among browser "$@"; } && { { has node && has npm; } || printf 'node '; }
     among browser "$@" && { has_browser || printf 'browser '; }
     among metrics "$@" && { has curl || printf 'curl '; }
     among metrics "$@" && { has_promtool || printf 'promtool '; }
+    among bench "$@" && { has_nginx || printf 'nginx '; }
+    for tool in wrk h2load openssl; do
+        among bench "$@" && { has "$tool" || printf '%s ' "$tool"; }
+    done
     return 0
 }
 
@@ -51,7 +58,7 @@ as_root() {
     fi
 }
 
-# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE BROWSER PROMTOOL
+# The names of packages for what is missing: packages COMPILER CMAKE PYTHON NODE BROWSER PROMTOOL H2LOAD NGINX
 packages() {
     for need in $needs; do
         case $need in
@@ -61,7 +68,9 @@ packages() {
             node) printf '%s ' "$4" ;;
             browser) printf '%s ' "$5" ;;
             promtool) printf '%s ' "$6" ;;
-            curl) printf 'curl ' ;;
+            h2load) printf '%s ' "$7" ;;
+            nginx) printf '%s ' "$8" ;;
+            curl | wrk | openssl) printf '%s ' "$need" ;;
         esac
     done
 }
@@ -78,30 +87,39 @@ apt_install() {
     with_lists as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# Takes promtool out of its package, without installing that.
-unpack_promtool() {
+# Takes a program out of its package, without installing that: unpack PACKAGE FILE
+unpack() {
     folder=$(mktemp -d)
-    (cd "$folder" && with_lists apt-get download prometheus && dpkg -x prometheus_*.deb .)
+    (cd "$folder" && with_lists apt-get download "$1" && dpkg -x "$1"_*.deb .)
     mkdir -p "$tools"
-    mv "$folder/usr/bin/promtool" "$tools/promtool"
+    mv "$folder/$2" "$tools/"
+    libraries=$(dpkg-deb -f "$folder/$1"_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ ]*\).*/\1/p')
     rm -rf "$folder"
+}
+
+# nginx needs a few libraries that a small system may lack.
+unpack_nginx() {
+    unpack nginx usr/sbin/nginx
+    # shellcheck disable=SC2086
+    has_nginx || apt_install $libraries
 }
 
 install() {
     # Names of packages hold no spaces, so the lists below are split on purpose.
     # shellcheck disable=SC2046,SC2086
     if has apt-get; then
-        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' chromium '')
-        ! among promtool $needs || unpack_promtool
+        apt_install $(packages 'gcc libc6-dev' cmake 'python3 python3-venv' 'nodejs npm' chromium '' nghttp2-client '')
+        ! among promtool $needs || unpack prometheus usr/bin/promtool
+        ! among nginx $needs || unpack_nginx
     elif has dnf; then
-        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm' chromium '')
+        as_root dnf install -y $(packages 'gcc' cmake python3 'nodejs npm' chromium '' nghttp2 nginx)
     elif has apk; then
-        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm' chromium prometheus)
+        as_root apk add $(packages 'gcc musl-dev make' cmake python3 'nodejs npm' chromium prometheus nghttp2 nginx)
     elif [ "$(uname -s)" = Darwin ]; then
         has_compiler || give_up "run: xcode-select --install"
         has brew || give_up "install these by hand, or Homebrew first: $needs"
         ! among browser $needs || give_up "install Google Chrome, and set CHROMIUM to the program inside it"
-        brew install $(packages '' cmake python node '' prometheus)
+        brew install $(packages '' cmake python node '' prometheus nghttp2 nginx)
     else
         give_up "install these with your package manager: $needs"
     fi

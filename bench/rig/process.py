@@ -1,13 +1,19 @@
 """A started program, and what it costs: CPU time and memory from /proc, its children's included."""
 
 import os
+import random
+import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
+TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+
+# Below those that the kernel gives to outgoing connections, which may lie in the way for a minute after a run.
+PORTS = (20_000, 32_000)
 
 
 def children(pid):
@@ -26,7 +32,7 @@ def cpu_seconds(pid):
         # The second field, the name, may hold anything; those counted here stand behind its bracket.
         fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
         total += int(fields[11]) + int(fields[12])
-    return total / TICK
+    return total * TICK_SECONDS
 
 
 def memory_mb(pid):
@@ -38,6 +44,49 @@ def memory_mb(pid):
         lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
         total += next(int(line.split()[1]) for line in lines if line.startswith(kind))
     return total * 1024 / 1e6
+
+
+class Watch:
+    """Looks at a process again and again while the block runs."""
+
+    def __init__(self, pid, look, every=0.1):
+        # What was seen, and when, in seconds since the epoch.
+        self.seen = []
+        self.look = lambda: self.seen.append((time.time(), look(pid)))
+        self.every = every
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def watch(self):
+        while not self.ended.is_set():
+            try:
+                self.look()
+            except OSError:
+                return
+            self.ended.wait(self.every)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    def most(self):
+        return max((value for _, value in self.seen), default=0.0)
+
+
+def settle(pid, patience=20):
+    """Waits until a process does nothing: after a run it may still work on what was asked last."""
+    end = time.monotonic() + patience
+    before = cpu_seconds(pid)
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        now = cpu_seconds(pid)
+        if now - before <= TICK_SECONDS:
+            return
+        before = now
 
 
 class Program:
@@ -53,41 +102,55 @@ class Program:
                 env={**os.environ, **(env or {})}, start_new_session=True,
             )
         self.pid = self.process.pid
-        self.wait_for_port(patience)
+        try:
+            self.wait_for_port(patience)
+        except BaseException:
+            self.stop()
+            raise
 
     def wait_for_port(self, patience):
         end = time.monotonic() + patience
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < end and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        self.stop()
         raise SystemExit(f"{self.name} does not listen on port {self.port}; it said:\n{self.said()}")
 
     def said(self):
         return Path(self.log).read_text(errors="replace")[-2000:]
 
-    def cpu_seconds(self):
-        return cpu_seconds(self.pid)
-
-    def memory_mb(self):
-        return memory_mb(self.pid)
-
     def stop(self):
+        """Its group, so that workers are met, too; those that outlive it are killed."""
         if self.process.poll() is None:
-            os.killpg(self.pid, signal.SIGINT)
+            self.signal(signal.SIGINT)
             try:
                 self.process.wait(5)
             except subprocess.TimeoutExpired:
-                os.killpg(self.pid, signal.SIGKILL)
-                self.process.wait()
+                pass
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def signal(self, number):
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randint(*PORTS)))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+
+
+def raise_file_limit():
+    """As many open files as are allowed, for this process and all that it starts. Returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
