@@ -4,12 +4,11 @@
 //! whole request of HTTP/1.0 is shorter (`OPTIONS / HTTP/1.0`, the health check of HAProxy) and would wait for ever. The
 //! first three bytes say enough: no method begins with `PRI`, which is kept for HTTP/2.
 
-use super::guard;
 use super::life::LAST_WORDS;
+use super::{guard, http1};
 use crate::config::Limits;
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::http::ServerSession;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp};
@@ -17,12 +16,10 @@ use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 const PRI: &[u8; 3] = b"PRI";
-
-/// What Pingora takes for "no limit" on the wait for the next request.
-const FOREVER: u64 = 0;
 
 /// Streams of a connection of HTTP/2 at once.
 const STREAMS: u32 = 100;
@@ -34,12 +31,15 @@ const RESET_STREAMS: usize = 20;
 /// Streams of a connection that may fail by its client's fault ("made you reset", CVE-2025-8671).
 const FAILED_STREAMS: usize = 256;
 
-/// A proxy per protocol. Their connections to services are kept apart.
+/// A proxy per protocol; their connections to services are kept apart. Polls over HTTP/1 pass the door without them.
 pub(super) struct Front<P> {
     /// HTTP/1, and whatever a TLS handshake agreed on.
-    usual: Arc<Watched<P>>,
+    usual: Arc<HttpProxy<P>>,
     /// HTTP/2 with prior knowledge.
-    h2c: Arc<Watched<P>>,
+    h2c: Arc<HttpProxy<P>>,
+    door: P,
+    /// Whether connections without a request are to end.
+    closing: watch::Sender<bool>,
     limits: Arc<Limits>,
     connections: AtomicUsize,
 }
@@ -64,9 +64,16 @@ impl<P: ProxyHttp + Clone> Front<P> {
             proxy.server_options = Some(options);
             proxy.h2_options = Some(h2_options(&limits));
             proxy.handle_init_modules();
-            Arc::new(Watched { proxy: Arc::new(proxy) })
+            Arc::new(proxy)
         };
-        Front { usual: proxy(false), h2c: proxy(true), limits: Arc::clone(&limits), connections: AtomicUsize::new(0) }
+        Front {
+            usual: proxy(false),
+            h2c: proxy(true),
+            door: door.clone(),
+            closing: watch::Sender::new(false),
+            limits: Arc::clone(&limits),
+            connections: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -122,50 +129,15 @@ where
         if is_h2 {
             return proxy.process_new(guard::watched_preface(stream, &self.limits), shutdown).await;
         }
-        guard::watched(stream, &self.limits, |stream| proxy.process_new(stream, shutdown)).await
+        let serve = |stream| http1::serve(&self.usual, &self.door, stream, shutdown, self.closing.subscribe());
+        guard::watched(stream, &self.limits, serve).await
     }
 
     async fn cleanup(&self) {
         // From here on Pingora closes whatever waits for a request, a connection that was accepted just now as well.
         sleep(LAST_WORDS).await;
-        self.usual.proxy.http_cleanup().await;
-        self.h2c.proxy.http_cleanup().await;
-    }
-}
-
-/// Pingora's proxy, which tells the watch over a connection when it waits for a request.
-struct Watched<P> {
-    proxy: Arc<HttpProxy<P>>,
-}
-
-#[async_trait]
-impl<P> HttpServerApp for Watched<P>
-where
-    P: ProxyHttp + Send + Sync + 'static,
-    P::CTX: Send + Sync,
-{
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        guard::request_is_awaited();
-        if session.get_keepalive().is_some() {
-            // For as long as the watch has patience: Pingora would set a timer of its own for every request.
-            session.set_keepalive(Some(FOREVER));
-        }
-        self.proxy.process_new_http(session, shutdown).await
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        self.proxy.h2_options()
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
-    }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
+        self.closing.send_replace(true);
+        self.usual.http_cleanup().await;
+        self.h2c.http_cleanup().await;
     }
 }

@@ -9,6 +9,7 @@ mod framing;
 mod front;
 mod guard;
 mod hops;
+mod http1;
 mod life;
 mod listeners;
 mod logs;

@@ -3,6 +3,7 @@
 use super::download::{Download, retire};
 use super::endpoint::Peers;
 use super::fault::{Again, Fault, no_answer, not_connected};
+use super::idle::Pool;
 use super::outgoing::Outgoing;
 use super::peer::PooledPeer;
 use pingora::connectors::http::Connector;
@@ -15,11 +16,12 @@ use tokio::time::{Instant, timeout_at};
 /// Sends a call over one connection and reads the head of the reply, until the deadline.
 pub(super) async fn attempt(
     connector: &Arc<Connector>,
+    pool: &Pool,
     peers: &Peers,
     outgoing: &Outgoing<'_>,
     deadline: Instant,
 ) -> Result<Download, Fault> {
-    let (peer, mut session, reused) = match idle(peers) {
+    let (peer, mut session, reused) = match idle(peers, pool) {
         Some((peer, session)) => (peer, session, true),
         // Boxed: a handshake needs kilobytes, which every poll would carry along.
         None => {
@@ -46,9 +48,9 @@ pub(super) async fn attempt(
 }
 
 /// An idle connection to the peer that worked last.
-fn idle(peers: &Peers) -> Option<(&Arc<PooledPeer>, HttpSession)> {
+fn idle<'a>(peers: &'a Peers, pool: &Pool) -> Option<(&'a Arc<PooledPeer>, HttpSession)> {
     let peer = peers.in_turn().next()?;
-    Some((peer, peer.idle_session()?))
+    Some((peer, peer.idle_session(pool)?))
 }
 
 /// A stream of an open connection of HTTP/2, or else a new connection. Addresses that refuse are passed over for the next

@@ -1,4 +1,4 @@
-//! Undoing the coding of a body that came compressed unasked, within its limit.
+//! A body that is gathered as it comes, and the coding undone of one that came compressed unasked, within its limit.
 
 use super::fault::Fault;
 use bytes::Bytes;
@@ -7,6 +7,49 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use std::io::Read;
 
+/// What bodies of unknown length are gathered in: most are short.
+const FIRST: usize = 16 * 1024;
+const BLOCK: usize = 256 * 1024;
+
+/// A body as it comes. It grows without moving what it has, since whoever moves a large block holds it twice meanwhile.
+pub(super) struct Gathered {
+    blocks: Vec<Vec<u8>>,
+    length: usize,
+}
+
+impl Gathered {
+    /// Memory that is reserved but never written costs nothing, so an honest length is given all its room at once.
+    pub fn with_room_for(announced: Option<usize>) -> Gathered {
+        Gathered { blocks: vec![Vec::with_capacity(announced.unwrap_or(FIRST))], length: 0 }
+    }
+
+    pub fn push(&mut self, piece: &[u8]) {
+        self.length += piece.len();
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let room = self.blocks.last().map_or(0, |block| block.capacity() - block.len());
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            match self.blocks.last_mut().filter(|_| room > 0) {
+                Some(block) => block.extend_from_slice(now),
+                None => self.blocks.push(Vec::with_capacity(BLOCK)),
+            }
+            rest = later;
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// All of it in one piece.
+    pub fn join(mut self) -> Bytes {
+        match self.blocks.len() {
+            0 | 1 => self.blocks.pop().unwrap_or_default().into(),
+            _ => self.blocks.concat().into(),
+        }
+    }
+}
+
 /// Undoes gzip, which some providers send unasked. What unfolds to more than `limit` is a fault.
 pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Result<Bytes, Fault> {
     let Some(coding) = headers.get(CONTENT_ENCODING) else { return Ok(body) };
@@ -14,17 +57,18 @@ pub(super) fn unfold(body: Bytes, headers: &mut HeaderMap, limit: usize) -> Resu
     match coding.trim().to_ascii_lowercase().as_str() {
         "identity" | "" => Ok(body),
         "gzip" | "x-gzip" => {
-            let mut plain = Vec::new();
-            let cap = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-            MultiGzDecoder::new(&*body)
-                .take(cap)
-                .read_to_end(&mut plain)
-                .map_err(|_| Fault::invalid("is said to be gzip and is not"))?;
-            if plain.len() > limit {
-                return Err(Fault::invalid(&format!("unfolds to more than {limit} bytes (max_body)")));
+            let mut decoder = MultiGzDecoder::new(&*body);
+            let (mut plain, mut piece) = (Gathered::with_room_for(None), [0; 8 * 1024]);
+            loop {
+                let read = decoder.read(&mut piece).map_err(|_| Fault::invalid("is said to be gzip and is not"))?;
+                let Some(more) = piece.get(..read).filter(|more| !more.is_empty()) else { break };
+                if plain.len() + more.len() > limit {
+                    return Err(Fault::invalid(&format!("unfolds to more than {limit} bytes (max_body)")));
+                }
+                plain.push(more);
             }
             headers.remove(CONTENT_ENCODING);
-            Ok(plain.into())
+            Ok(plain.join())
         }
         _ => Err(Fault::invalid("is compressed in a way that was not asked for and is not gzip")),
     }

@@ -3,6 +3,7 @@
 use super::attempt::attempt;
 use super::download::Download;
 use super::fault::Again;
+use super::idle::Pool;
 use super::outgoing::{Limits, Outgoing};
 use super::{Endpoint, retry};
 use crate::providers::Reply;
@@ -12,17 +13,18 @@ use pingora::connectors::http::Connector;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Idle connections that are kept for all providers together.
+/// Idle connections of HTTP/2 that are kept for all providers together.
 const POOL: usize = 1024;
 
 /// The one pool of the process. Cheap to share, never to be made per request.
 pub struct Client {
     connector: Arc<Connector>,
+    pool: Pool,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Client { connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL)))) }
+        Client { connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL)))), pool: Pool::default() }
     }
 }
 
@@ -67,7 +69,7 @@ impl Client {
             let peers = timeout_at(deadline, endpoint.peers())
                 .await
                 .map_err(|_| ApiError::new(ErrorKind::UpstreamTimeout))??;
-            let result = attempt(&self.connector, &peers, outgoing, deadline).await;
+            let result = attempt(&self.connector, &self.pool, &peers, outgoing, deadline).await;
             let is_counted = !matches!(&result, Err(fault) if fault.again == Again::AtOnce);
             let pause = retry::pause(&result, tried).filter(|_| !is_counted || tried < retries);
             // A pause beyond the deadline would turn a known answer into a timeout.

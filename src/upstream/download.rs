@@ -1,6 +1,6 @@
 //! A reply whose head has come; its body is read as it comes.
 
-use super::body;
+use super::body::{self, Gathered};
 use super::clock::unix_now;
 use super::fault::Fault;
 use super::peer::PooledPeer;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// A body grows from its announced length up to this at once; a longer one grows as it comes.
-const EAGER: usize = 64 * 1024;
 
 /// What Pingora reads at once, from how much on more may be there, and the longest piece.
 const READ: usize = 64 * 1024;
@@ -160,22 +157,22 @@ async fn read(download: &mut Download, limit: usize) -> Result<Bytes, Fault> {
         return Err(too_large(limit));
     }
     let Some(first) = download.next().await.map_err(cut_off)? else { return Ok(Bytes::new()) };
-    let mut body = first;
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = download.next().await.map_err(cut_off)? {
-        if rest.is_empty() {
-            // Memory that is reserved but never written costs nothing, so an honest length saves the regrowing.
-            rest.reserve(announced.unwrap_or(EAGER).max(body.len() + chunk.len()));
-            rest.extend_from_slice(&body);
-            body = Bytes::new();
-        }
-        if rest.len() + chunk.len() > limit {
+    if first.len() > limit {
+        return Err(too_large(limit));
+    }
+    // Most come in one piece, which is not copied.
+    let Some(second) = download.next().await.map_err(cut_off)? else { return Ok(first) };
+    let mut body = Gathered::with_room_for(announced);
+    body.push(&first);
+    let mut next = Some(second);
+    while let Some(piece) = next {
+        if body.len() + piece.len() > limit {
             return Err(too_large(limit));
         }
-        rest.extend_from_slice(&chunk);
+        body.push(&piece);
+        next = download.next().await.map_err(cut_off)?;
     }
-    let body = if rest.is_empty() { body } else { rest.freeze() };
-    if body.len() > limit { Err(too_large(limit)) } else { Ok(body) }
+    Ok(body.join())
 }
 
 fn too_large(limit: usize) -> Fault {

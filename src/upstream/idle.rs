@@ -1,10 +1,10 @@
-//! Idle connections of HTTP/1 to one peer.
+//! Idle connections of HTTP/1, for each peer.
 //!
 //! Pingora's own pool watches each idle connection with a task of its own, which is begun and ended for every call. Here a
 //! connection is looked at when it is taken, and one task for each peer closes those that nobody takes.
 
 use pingora::protocols::Stream;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,24 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Connections that are kept for one peer.
 const MOST: usize = 1024;
+
+/// Those of all peers, by their place in the pool: entries that ask the same server as the same client share connections.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<HashMap<u64, Weak<Idle>>>);
+
+impl Pool {
+    /// The connections of the peers with this number, for as long as there is any such peer.
+    pub fn of(&self, number: u64) -> Arc<Idle> {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = peers.get(&number).and_then(Weak::upgrade) {
+            return known;
+        }
+        peers.retain(|_, idle| idle.strong_count() > 0);
+        let idle = Arc::default();
+        peers.insert(number, Arc::downgrade(&idle));
+        idle
+    }
+}
 
 /// Connections with a reply read to its end, the latest in front.
 #[derive(Default)]
