@@ -3,6 +3,7 @@
 mod envelope;
 mod error;
 mod id;
+mod json;
 mod link;
 mod object;
 mod size;

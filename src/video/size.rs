@@ -1,5 +1,6 @@
 //! Sizes and durations of videos, in the spellings that providers use.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// Width and height in pixels; neither is zero.
@@ -47,6 +48,12 @@ impl Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -51,8 +51,23 @@ pub struct CacheDebug<'a> {
     pub model_used: Option<&'a str>,
 }
 
+/// The same with nothing where videos in base64 stand.
+pub(super) struct Hollow<'a>(pub &'a VideoBody<'a>);
+
 impl Serialize for VideoBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write(serializer, false)
+    }
+}
+
+impl Serialize for Hollow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write(serializer, true)
+    }
+}
+
+impl VideoBody<'_> {
+    fn write<S: Serializer>(&self, serializer: S, is_hollow: bool) -> Result<S::Ok, S::Error> {
         let video = self.video;
         let remixed_from = video.remixed_from.as_ref().map(|job| format!("{job}:{}", self.provider));
         let mut map = serializer.serialize_map(Some(15))?;
@@ -64,11 +79,11 @@ impl Serialize for VideoBody<'_> {
         map.serialize_entry("prompt", &video.prompt)?;
         map.serialize_entry("remixed_from_video_id", &remixed_from)?;
         map.serialize_entry("seconds", &video.seconds)?;
-        map.serialize_entry("size", &video.size.map(|size| size.to_string()))?;
+        map.serialize_entry("size", &video.size)?;
         map.serialize_entry("created_at", &video.created_at)?;
         map.serialize_entry("completed_at", &video.completed_at)?;
         map.serialize_entry("expires_at", &video.expires_at)?;
-        map.serialize_entry("videos", &Videos { media: &video.videos, content_url: self.content_url })?;
+        map.serialize_entry("videos", &Videos { media: &video.videos, content_url: self.content_url, is_hollow })?;
         map.serialize_entry("error", &video.error.as_ref().map(ErrorBody::from))?;
         map.serialize_entry(
             "content_filter",
@@ -84,13 +99,14 @@ impl Serialize for VideoBody<'_> {
 struct Videos<'a> {
     media: &'a [Media<'a>],
     content_url: &'a str,
+    is_hollow: bool,
 }
 
 impl Serialize for Videos<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.media.len()))?;
         for (index, media) in self.media.iter().enumerate() {
-            list.serialize_element(&Item { index, media, content_url: self.content_url })?;
+            list.serialize_element(&Item { index, media, content_url: self.content_url, is_hollow: self.is_hollow })?;
         }
         list.end()
     }
@@ -100,6 +116,7 @@ struct Item<'a> {
     index: usize,
     media: &'a Media<'a>,
     content_url: &'a str,
+    is_hollow: bool,
 }
 
 impl Serialize for Item<'_> {
@@ -116,7 +133,7 @@ impl Serialize for Item<'_> {
             }
             Source::Base64(data) => {
                 map.serialize_entry("type", "base64")?;
-                map.serialize_entry("base64", data)?;
+                map.serialize_entry("base64", if self.is_hollow { "" } else { data })?;
             }
         }
         map.serialize_entry("content_type", self.media.content_type())?;
