@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
 # need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "browser" Chromium, Node.js
-# and npm; with "metrics" curl and promtool, the linter of Prometheus. Takes several of these at once. Says nothing and
-# changes nothing when all of it is there, else how long it took.
+# and npm; with "metrics" curl and promtool, the linter of Prometheus; with "counts" Python 3 and valgrind. Takes several
+# of these at once. Says nothing and changes nothing when all of it is there, else how long it took.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -33,11 +33,12 @@ among() {
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
-    { among sdk "$@" || among openapi "$@"; } && { has_venv || printf 'python '; }
+    { among sdk "$@" || among openapi "$@" || among counts "$@"; } && { has_venv || printf 'python '; }
     { among sdk "$@" || among browser "$@"; } && { { has node && has npm; } || printf 'node '; }
     among browser "$@" && { has_browser || printf 'browser '; }
     among metrics "$@" && { has curl || printf 'curl '; }
     among metrics "$@" && { has_promtool || printf 'promtool '; }
+    among counts "$@" && { has valgrind || printf 'valgrind '; }
     return 0
 }
 
@@ -61,7 +62,7 @@ packages() {
             node) printf '%s ' "$4" ;;
             browser) printf '%s ' "$5" ;;
             promtool) printf '%s ' "$6" ;;
-            curl) printf 'curl ' ;;
+            curl | valgrind) printf '%s ' "$need" ;;
         esac
     done
 }
@@ -100,6 +101,7 @@ install() {
     elif [ "$(uname -s)" = Darwin ]; then
         has_compiler || give_up "run: xcode-select --install"
         has brew || give_up "install these by hand, or Homebrew first: $needs"
+        ! among valgrind $needs || give_up "valgrind does not run on macOS: count on Linux"
         ! among browser $needs || give_up "install Google Chrome, and set CHROMIUM to the program inside it"
         brew install $(packages '' cmake python node '' prometheus)
     else
