@@ -1,12 +1,12 @@
 # `make` lists the targets. Those below install what is missing on the machine first, and say so.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-sdk test-browser test-openapi test-metrics bench check docs man
+.PHONY: help setup run test test-sdk test-browser test-openapi test-metrics bench bench-translate bench-check check docs man
 
 ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what building needs (a C compiler, cmake), if it is missing
 	@scripts/setup.sh
@@ -37,6 +37,13 @@ bench: ## measure against nginx and bare Pingora; for example: make bench ARGS="
 	@scripts/setup.sh bench
 	cargo build --release --bin vidgate --example passthrough
 	python3 bench/rig $(ARGS)
+
+bench-translate: setup ## measure how long translating takes; for example: make bench-translate ARGS=openai/small
+	cargo bench --bench translate -- $(ARGS)
+
+bench-check: ## count instructions and allocations against benches/translate/baseline.txt; ARGS=--bless saves them
+	@scripts/setup.sh counts
+	python3 -B bench/counts/check.py $(ARGS)
 
 # Whether docs/providers.md is up to date is one of the tests.
 check: setup ## check format, lints and documentation

@@ -2,8 +2,8 @@
 # Installs what building needs besides Rust: a C compiler and cmake. With the argument "sdk" also what the SDK tests
 # need: Python 3 with venv, Node.js and npm; with "openapi" the Python part of that; with "browser" Chromium, Node.js
 # and npm; with "metrics" curl and promtool, the linter of Prometheus; with "bench" that Python, nginx, wrk, h2load and
-# openssl. Takes several of these at once. Says nothing and changes nothing when all of it is there, else how long it
-# took.
+# openssl; with "counts" that Python and valgrind. Takes several of these at once. Says nothing and changes nothing when
+# all of it is there, else how long it took.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -36,7 +36,7 @@ among() {
 missing() {
     has_compiler || printf 'compiler '
     has cmake || printf 'cmake '
-    { among sdk "$@" || among openapi "$@" || among bench "$@"; } && { has_venv || printf 'python '; }
+    { among sdk "$@" || among openapi "$@" || among bench "$@" || among counts "$@"; } && { has_venv || printf 'python '; }
     { among sdk "$@" || among browser "$@"; } && { { has node && has npm; } || printf 'node '; }
     among browser "$@" && { has_browser || printf 'browser '; }
     among metrics "$@" && { has curl || printf 'curl '; }
@@ -45,6 +45,7 @@ missing() {
     for tool in wrk h2load openssl; do
         among bench "$@" && { has "$tool" || printf '%s ' "$tool"; }
     done
+    among counts "$@" && { has valgrind || printf 'valgrind '; }
     return 0
 }
 
@@ -70,7 +71,7 @@ packages() {
             promtool) printf '%s ' "$6" ;;
             h2load) printf '%s ' "$7" ;;
             nginx) printf '%s ' "$8" ;;
-            curl | wrk | openssl) printf '%s ' "$need" ;;
+            curl | valgrind | wrk | openssl) printf '%s ' "$need" ;;
         esac
     done
 }
@@ -118,6 +119,7 @@ install() {
     elif [ "$(uname -s)" = Darwin ]; then
         has_compiler || give_up "run: xcode-select --install"
         has brew || give_up "install these by hand, or Homebrew first: $needs"
+        ! among valgrind $needs || give_up "valgrind does not run on macOS: count on Linux"
         ! among browser $needs || give_up "install Google Chrome, and set CHROMIUM to the program inside it"
         brew install $(packages '' cmake python node '' prometheus nghttp2 nginx)
     else

@@ -4,15 +4,14 @@
 #[path = "expect/mod.rs"]
 mod expect;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode};
-use serde::Deserialize;
+#[path = "sample/mod.rs"]
+mod sample;
+
+use sample::Fixture;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use vidgate::providers::{PROVIDERS, Provider, Reply, Step};
-use vidgate::video::{Envelope, VideoBody, VideoId};
+use vidgate::providers::{PROVIDERS, Provider, Step};
+use vidgate::video::{Envelope, VideoBody};
 
 /// The states that every kind must have a fixture for.
 const STATES: &[&str] = &[
@@ -30,58 +29,16 @@ const STATES: &[&str] = &[
     "truncated",
 ];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fixture {
-    /// The page whose fields the sample is composed from.
-    source: String,
-    /// The id that a client asks for.
-    id: String,
-    replies: Vec<Sample>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sample {
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// A JSON body.
-    body: Option<Value>,
-    /// A body that is not JSON.
-    text: Option<String>,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn reply(sample: &Sample) -> Reply {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &sample.headers {
-        headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-    }
-    let body = match (&sample.body, &sample.text) {
-        (Some(body), None) => Bytes::from(serde_json::to_vec(body).unwrap()),
-        (None, Some(text)) => Bytes::from(text.clone()),
-        _ => panic!("a reply has either a body or a text"),
-    };
-    Reply { status: StatusCode::from_u16(sample.status).unwrap(), headers, body, received_at: 1_760_000_000 }
-}
-
 /// What a client gets for a fixture.
 fn answer(row: &Provider, fixture: &Fixture) -> Value {
-    let id = VideoId::parse(&fixture.id).unwrap();
+    let (id, replies) = (fixture.id(), fixture.replies());
     let name = row.job.unfold(id.job());
-    let job = row.job.check(&name).unwrap_or_else(|| panic!("{} is no job of {}", name, row.kind));
-    let replies: Vec<Reply> = fixture.replies.iter().map(reply).collect();
+    let job = sample::job(row, &name);
     match row.translate(&job, &replies) {
         Step::Done(video) => {
             let content_url = format!("https://videos.example.com/v1/videos/{}/content?index=", id.as_str());
             let body = VideoBody { id: id.as_str(), provider: id.provider(), video: &video, content_url: &content_url };
-            let mut json = Vec::new();
-            body.write(&mut json);
-            let body: Value = serde_json::from_slice(&json).unwrap();
+            let body: Value = serde_json::from_slice(&body.to_json()).unwrap();
             json!({"status": 200, "unknown_state": video.unknown_state, "body": body})
         }
         Step::Failed(error) => {
@@ -92,24 +49,12 @@ fn answer(row: &Provider, fixture: &Fixture) -> Value {
     }
 }
 
-fn fixtures(kind: &str) -> Vec<PathBuf> {
-    let folder = root().join(kind);
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| !path.ends_with("expect.json") && !path.to_string_lossy().ends_with(".answer.json"))
-        .collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn every_answer_is_the_one_beside_it() {
     let mut wrong = Vec::new();
     for row in PROVIDERS {
-        for path in fixtures(row.kind) {
-            let fixture: Fixture = serde_json::from_slice(&fs::read(&path).unwrap())
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for path in sample::paths(row.kind) {
+            let fixture = Fixture::read(&path);
             assert!(!fixture.source.is_empty(), "{} names no source", path.display());
             let got = serde_json::to_string_pretty(&answer(row, &fixture)).unwrap() + "\n";
             let beside = path.with_extension("answer.json");
@@ -128,7 +73,7 @@ fn every_answer_is_the_one_beside_it() {
 fn every_kind_has_a_fixture_for_every_state_or_says_why_not() {
     for row in PROVIDERS {
         let expected = expect::of(row.kind);
-        let exists = |state: &str| root().join(row.kind).join(format!("{state}.json")).exists();
+        let exists = |state: &str| sample::path(row.kind, state).exists();
         for state in STATES {
             assert!(exists(state) != expected.no_such_state.contains_key(*state), "{}: {state}", row.kind);
         }

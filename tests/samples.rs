@@ -113,9 +113,7 @@ fn answer(row: &Provider, folder: &str, replies: &[Reply]) -> Option<(u64, Value
     match row.translate(&job, replies) {
         Step::Done(video) => {
             let body = VideoBody { id: "id", provider: row.kind, video: &video, content_url: "content/" };
-            let mut json = Vec::new();
-            body.write(&mut json);
-            Some((200, serde_json::from_slice(&json).unwrap()))
+            Some((200, serde_json::from_slice(&body.to_json()).unwrap()))
         }
         Step::Failed(error) => {
             Some((error.status().as_u16().into(), json!(Envelope::new(&error, "id", Some(row.kind)))))

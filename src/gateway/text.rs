@@ -20,9 +20,6 @@ static MARK: LazyLock<String> = LazyLock::new(|| format!("content-{}-", Uuid::ne
 /// How the JSON of a video begins; its id follows.
 const BEGIN: &[u8] = b"{\"id\":\"";
 
-/// Room for what a video says of itself besides its longest texts.
-const USUAL: usize = 512;
-
 /// Room for what an answer says besides the video: its id and `extra_fields`.
 const REST: usize = 512;
 
@@ -76,8 +73,7 @@ pub(super) struct Spelling<'a> {
 impl VideoText {
     pub fn new(video: &Video<'_>, provider: &str) -> VideoText {
         let body = VideoBody { id: "", provider, video, content_url: &MARK };
-        let mut json = Vec::with_capacity(USUAL + long_texts(video));
-        body.write(&mut json);
+        let mut json = body.to_json();
         json.pop();
         let mut json = Bytes::from(json);
         json.advance(json.len().min(BEGIN.len()));
@@ -182,14 +178,6 @@ impl Spelling<'_> {
     fn content_url(&self) -> String {
         format!("{}/v1/videos/{}/content?index=", self.origin, utf8_percent_encode(self.id, ID))
     }
-}
-
-/// The length of what is longer than a few words.
-fn long_texts(video: &Video<'_>) -> usize {
-    let media = video.videos.iter().map(|media| match &media.source {
-        Source::Link(text) | Source::Guarded(text) | Source::Base64(text) => 64 + text.len(),
-    });
-    video.prompt.as_ref().map_or(0, |prompt| prompt.len()) + media.sum::<usize>()
 }
 
 /// Cuts the JSON around each mark.

@@ -5,6 +5,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// Room for what a video says of itself besides its longest texts.
+const USUAL: usize = 512;
+
 /// A settled video, ready to be written, without `extra_fields`.
 pub struct VideoBody<'a> {
     pub id: &'a str,
@@ -52,10 +55,16 @@ pub struct CacheDebug<'a> {
 }
 
 impl VideoBody<'_> {
-    /// Writes it as JSON, its closing brace included.
+    /// The JSON, in one buffer of about the right length: a video that stands in it is copied once.
     ///
     /// By hand, since serializers look at every byte of every key and text one by one, and videos may be texts, too.
-    pub fn write(&self, json: &mut Vec<u8>) {
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(USUAL + long_texts(self.video));
+        self.write(&mut json);
+        json
+    }
+
+    fn write(&self, json: &mut Vec<u8>) {
         let video = self.video;
         let remixed_from = video.remixed_from.as_ref().map(|job| format!("{job}:{}", self.provider));
         let size = video.size.map(|size| size.to_string());
@@ -112,6 +121,14 @@ impl VideoBody<'_> {
         text(json, media.content_type());
         raw(json, "}");
     }
+}
+
+/// The length of what is longer than a few words.
+fn long_texts(video: &Video<'_>) -> usize {
+    let media = video.videos.iter().map(|media| match &media.source {
+        Source::Link(text) | Source::Guarded(text) | Source::Base64(text) => 64 + text.len(),
+    });
+    video.prompt.as_ref().map_or(0, |prompt| prompt.len()) + media.sum::<usize>()
 }
 
 fn raw(json: &mut Vec<u8>, part: &str) {
@@ -191,9 +208,7 @@ mod tests {
         let mut video = Video::new(Status::Completed);
         video.videos = vec![Media::guarded("/a"), Media::base64("AA=="), Media::guarded("/b")];
         let body = VideoBody { id: "say \"x\"", provider: "p", video: &video, content_url: "https://v/content?index=" };
-        let mut json = Vec::new();
-        body.write(&mut json);
-        let read: Value = from_slice(&json).unwrap();
+        let read: Value = from_slice(&body.to_json()).unwrap();
         assert_eq!(read.as_object().unwrap().len(), 15);
         assert_eq!((&read["id"], &read["model"], &read["error"]), (&"say \"x\"".into(), &Value::Null, &Value::Null));
         let link = |index: usize| read["videos"][index]["url"].as_str();
