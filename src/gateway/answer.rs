@@ -19,6 +19,9 @@ const X_VIDGATE_CACHE: HeaderName = HeaderName::from_static("x-vidgate-cache");
 const X_VIDGATE_CREDENTIAL: HeaderName = HeaderName::from_static("x-vidgate-credential");
 const POLL_AFTER: HeaderName = HeaderName::from_static("openai-poll-after-ms");
 
+/// Room for all headers, those that Pingora adds included.
+const ROOM: usize = 12;
+
 /// A status, headers and a body.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -42,23 +45,24 @@ impl Answer {
     /// A video, or 304 for a client that holds it already.
     pub fn video(told: &Told, answering: &Answering<'_>, holds: impl Fn(&str) -> bool) -> Answer {
         let ready = ready(told, answering);
-        let mut headers = common_headers(answering.request_id);
-        headers.insert(X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str()));
-        headers.insert(ETAG, ready.etag.clone());
+        let is_held = holds(ready.etag.to_str().unwrap_or_default());
+        let (mut headers, body) = match ready {
+            Cow::Borrowed(ready) => (ready.headers.clone(), ready.body.clone()),
+            Cow::Owned(ready) => (ready.headers, ready.body),
+        };
+        insert(&mut headers, X_REQUEST_ID, answering.request_id);
         if let Some(interval) = answering.poll_after {
             headers.insert(POLL_AFTER, interval.clone());
-        }
-        if let Some(credential) = &told.kept.credential {
-            insert(&mut headers, X_VIDGATE_CREDENTIAL, credential);
         }
         if told.how == How::Stale {
             headers.insert(AGE, HeaderValue::from(told.kept.said_at.elapsed().as_secs()));
         }
-        if holds(ready.etag.to_str().unwrap_or_default()) {
+        if is_held {
+            headers.remove(CONTENT_TYPE);
+            headers.remove(CONTENT_LENGTH);
             return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::default() };
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Answer { status: StatusCode::OK, headers, body: ready.body.clone() }
+        Answer { status: StatusCode::OK, headers, body }
     }
 
     /// An error in the envelope, with the headers that go with its status.
@@ -104,7 +108,7 @@ impl Answer {
     /// Writes it; for HEAD all but the body. With its length known, header and body leave in one packet.
     pub async fn write(mut self, session: &mut Session) -> pingora::Result<()> {
         let has_body = self.status != StatusCode::NOT_MODIFIED;
-        if has_body {
+        if has_body && !self.headers.contains_key(CONTENT_LENGTH) {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.len()));
         }
         let sends_body = has_body && session.req_header().method != Method::HEAD;
@@ -131,7 +135,8 @@ pub(super) fn poll_after(interval: Duration) -> HeaderValue {
     HeaderValue::from(millis(interval))
 }
 
-/// The body and its tag. Those of a hit are the same for all who ask in the same way, and are made once.
+/// The body, its tag and the headers that go with them. Those of a hit are the same for all who ask in the same way, and
+/// are made once.
 fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
     let spelling = &answering.spelling;
     let is_kept = matches!(told.how, How::Hit | How::Stale);
@@ -140,12 +145,28 @@ fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
     }
     let mut body = told.text.spelled(spelling);
     write_extra_fields(body.end(), told, answering);
-    let ready = Ready::new(spelling, told.text.etag(spelling), body.finish());
+    let (etag, body) = (told.text.etag(spelling), body.finish());
+    let headers = lasting_headers(told, &etag, body.len());
+    let ready = Ready::new(spelling, etag, headers, body);
     if is_kept {
         // Whoever comes first sets it; other spellings are made each time.
         let _ = told.kept.ready.set(ready.clone());
     }
     Cow::Owned(ready)
+}
+
+/// The headers that do not depend on who asks, nor when.
+fn lasting_headers(told: &Told, etag: &HeaderValue, length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(ROOM);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str()));
+    headers.insert(ETAG, etag.clone());
+    if let Some(credential) = &told.kept.credential {
+        insert(&mut headers, X_VIDGATE_CREDENTIAL, credential);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers
 }
 
 /// The end of the object: what is said about the answer rather than about the video.
@@ -186,8 +207,7 @@ fn write_extra_fields(end: &mut Vec<u8>, told: &Told, answering: &Answering<'_>)
 }
 
 fn common_headers(request_id: &str) -> HeaderMap {
-    // Room for those that Pingora adds, too.
-    let mut headers = HeaderMap::with_capacity(12);
+    let mut headers = HeaderMap::with_capacity(ROOM);
     insert(&mut headers, X_REQUEST_ID, request_id);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers

@@ -3,7 +3,7 @@
 use super::body::{Body, Pieces};
 use crate::video::{Media, Source, Status, Video, VideoBody, has_escapes};
 use bytes::{Buf, Bytes};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -161,12 +161,14 @@ pub(super) struct Ready {
     id: Box<str>,
     origin: Box<str>,
     pub etag: HeaderValue,
+    /// Those that are the same for all of them.
+    pub headers: HeaderMap,
     pub body: Body,
 }
 
 impl Ready {
-    pub fn new(spelling: &Spelling<'_>, etag: HeaderValue, body: Body) -> Ready {
-        Ready { id: spelling.id.into(), origin: spelling.origin.into(), etag, body }
+    pub fn new(spelling: &Spelling<'_>, etag: HeaderValue, headers: HeaderMap, body: Body) -> Ready {
+        Ready { id: spelling.id.into(), origin: spelling.origin.into(), etag, headers, body }
     }
 
     pub fn fits(&self, spelling: &Spelling<'_>) -> bool {

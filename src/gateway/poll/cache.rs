@@ -14,8 +14,8 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Bytes of an entry besides its text: key, times, pointers, and the cache's own bookkeeping.
-const OVERHEAD: usize = 1000;
+/// Bytes of an entry besides its text: key, times, headers, pointers, and the cache's own bookkeeping.
+const OVERHEAD: usize = 2200;
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
