@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Bytes of an entry besides its text: key, times, headers, pointers, and the cache's own bookkeeping.
-const OVERHEAD: usize = 2200;
+const OVERHEAD: usize = 1600;
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
