@@ -113,7 +113,7 @@ fn a_config_is_reloaded_by_signal_by_the_admin_listener_and_by_its_file() {
 
     replace(proxy.file(), &format!("reload: watch\nthreads: 3\n{}", text("three")));
     assert_eq!(send(admin, "POST", "/reload", &[]).json()["generation"], 3);
-    assert!(proxy.log().contains(r#""ignored":"threads""#), "{}", proxy.log());
+    wait_until("the log says what is ignored", || proxy.log().contains(r#""ignored":"threads""#));
     assert_eq!(send(admin, "GET", "/reload", &[]).header("allow"), Some("POST"));
 
     replace(proxy.file(), "reload: [watch");
