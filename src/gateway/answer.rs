@@ -20,7 +20,7 @@ const X_VIDGATE_CREDENTIAL: HeaderName = HeaderName::from_static("x-vidgate-cred
 const POLL_AFTER: HeaderName = HeaderName::from_static("openai-poll-after-ms");
 
 /// Room for all headers, those that Pingora adds included.
-const ROOM: usize = 12;
+pub(super) const ROOM: usize = 12;
 
 /// A status, headers and a body.
 #[derive(Debug)]
@@ -157,8 +157,7 @@ fn ready<'a>(told: &'a Told, answering: &Answering<'_>) -> Cow<'a, Ready> {
 
 /// The headers that do not depend on who asks, nor when.
 fn lasting_headers(told: &Told, etag: &HeaderValue, length: usize) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(ROOM);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    let mut headers = uncached();
     headers.insert(X_VIDGATE_CACHE, HeaderValue::from_static(told.how.as_str()));
     headers.insert(ETAG, etag.clone());
     if let Some(credential) = &told.kept.credential {
@@ -207,8 +206,14 @@ fn write_extra_fields(end: &mut Vec<u8>, told: &Told, answering: &Answering<'_>)
 }
 
 fn common_headers(request_id: &str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(ROOM);
+    let mut headers = uncached();
     insert(&mut headers, X_REQUEST_ID, request_id);
+    headers
+}
+
+/// Headers that begin with what holds for every answer: no cache on the way keeps it.
+fn uncached() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(ROOM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers
 }

@@ -67,7 +67,8 @@ async fn first_bytes(stream: &mut Stream) -> Option<BytesMut> {
         let mut buffer = ReadBuf::uninit(&mut room);
         let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
         if (1..POLL.len()).contains(&buffer.filled().len()) {
-            // Of a new connection the first bytes were looked at before, and come alone. An error comes again.
+            // Of a new connection the first bytes were looked at before, and come alone. What fails here fails or ends
+            // with the next read, too.
             let _ = Pin::new(&mut *stream).poll_read(context, &mut buffer);
         }
         let bytes = buffer.filled();

@@ -1,6 +1,7 @@
 //! From a source's answer to ours: which part of the file it holds, and what is said about it.
 
 use super::range::{ByteRange, Part, is_same_version, total_of_none};
+use crate::gateway::answer::ROOM;
 use crate::video::time::from_http_date;
 use crate::video::{ApiError, ErrorKind};
 use http::header::{
@@ -131,7 +132,7 @@ impl Opening {
 
     /// The headers that tell the client, besides the length.
     pub fn headers(&self, source: &HeaderMap, content_type: &str) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut headers = HeaderMap::with_capacity(ROOM);
         for name in ABOUT {
             headers.extend(source.get(&name).map(|value| (name, value.clone())));
         }
